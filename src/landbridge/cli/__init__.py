@@ -1,0 +1,5 @@
+"""The ``landbridge`` command."""
+
+from landbridge.cli.app import main
+
+__all__ = ["main"]

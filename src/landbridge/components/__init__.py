@@ -1,0 +1,1 @@
+"""The vocabulary of dataflows: one class per component id; ``file.format.dsv`` lives in ``components/file/dsv.py``."""

@@ -1,0 +1,1 @@
+"""Readers, writers and lookups of stores and vendors."""

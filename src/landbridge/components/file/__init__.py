@@ -1,0 +1,1 @@
+"""File formats, compression, encryption and markers."""

@@ -1,0 +1,265 @@
+"""``file.parse.json`` and ``file.format.json``: arrays of objects and JSON lines, streamed in both directions."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final, Literal
+
+import msgspec
+import pyarrow.compute as pc
+
+from landbridge.components.base import FileEvent, FileStart, Formatter, Parser, StepServices
+from landbridge.components.file.parts import MEGABYTE, Parts
+from landbridge.components.params import ComponentParams, Param
+from landbridge.components.registry import component
+from landbridge.errors import DataError
+from landbridge.records import Batch, columns as col
+from landbridge.records.json_text import RecordTooLong, decode_elements, exact_ends, line_blocks
+from landbridge.records.objects import JsonObject
+from landbridge.records.path import parse as parse_path
+from landbridge.records.shred import Shredder
+
+_OBJECT: Final = msgspec.json.Decoder(JsonObject)
+_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError)
+_WRAP_SEARCH_BYTES: Final = 1 << 20
+
+
+@component("file.parse.json", title="Read JSON")
+class ParseJson(Parser):
+    """Read records from a JSON file: one array of objects, one object a line (JSON lines), or objects in a row.
+
+    Which of them it is, is seen from the file. A line that is not a JSON object is a reject with its line number; an
+    array that is damaged as a whole stops the job.
+    """
+
+    class Params(ComponentParams):
+        """See the fields."""
+
+        add_filename: bool = Param("Add the name of the file each record comes from.", default=False)
+        filename_field: str = Param("Field that `addFilename` fills.", default="filename", example="filename")
+        wrap_field: str | None = Param(
+            "Key of the array, where the file is an object that holds the array of records.",
+            default=None,
+            example="results",
+        )
+
+    params: Params
+
+    def __init__(self, params: Any, services: StepServices) -> None:
+        super().__init__(params, services)
+        self._shredder = Shredder()
+
+    def parse(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
+        """Yield the records of one file."""
+        head, rest = _begin(chunks)
+        try:
+            yield from (self._named(batch, file) for batch in self._batches(file, head, rest))
+        except RecordTooLong:
+            raise DataError(
+                "LB-4103",
+                f'"{file.name}" holds a record of more than 64 MB',
+                hint="Check that the file is JSON, with one record an object.",
+            ) from None
+
+    def _batches(self, file: FileStart, head: bytes, rest: Iterator[bytes]) -> Iterator[Batch]:
+        if self.params.wrap_field:
+            head, rest = _unwrap(file, head, rest, self.params.wrap_field)
+        if head.startswith(b"["):
+            yield from self._array(file, chain([head[1:]], rest))
+        elif head:
+            yield from self._lines(file, chain([head], rest))
+
+    def _lines(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
+        number = 1
+        blocks = line_blocks(chunks)
+        for block in blocks:
+            if number == 1 and _spans_lines(block):
+                yield from self._objects(file, chain([block], blocks))
+                return
+            yield from self._line_block(file, block, number)
+            number += block.count(b"\n")
+
+    def _line_block(self, file: FileStart, block: bytes, number: int) -> Iterator[Batch]:
+        try:
+            yield self._shredder.lines(block)
+        except _MALFORMED:
+            good = []
+            for at, line in enumerate(block.split(b"\n"), number):
+                if not line.strip():
+                    continue
+                problem = _problem(line)
+                if problem is None:
+                    good.append(line)
+                else:
+                    self._reject(line, file, at, problem)
+            if good:
+                yield self._shredder.lines(b"\n".join(good))
+
+    def _objects(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
+        """Objects that follow one another, each over several lines."""
+        held = b""
+        for chunk in chunks:
+            held += chunk
+            ends = exact_ends(held).tolist()
+            if ends:
+                texts = [held[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+                yield from self._elements(file, b"[" + b",".join(texts) + b"]")
+                held = held[ends[-1] :]
+        if held.strip():
+            raise _cut_off(file)
+
+    def _array(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
+        for found in decode_elements(chunks, self._whole_elements):
+            if isinstance(found, bytes):
+                yield from self._last(file, found)
+            else:
+                yield found
+
+    def _whole_elements(self, text: bytes) -> Batch | None:
+        try:
+            return self._shredder.array(b"[" + text + b"]")
+        except _MALFORMED:
+            return None
+
+    def _last(self, file: FileStart, block: bytes) -> Iterator[Batch]:
+        text = block.rstrip()
+        if self.params.wrap_field:
+            text = text.removesuffix(b"}").rstrip()
+        if not text.endswith(b"]"):
+            raise _cut_off(file)
+        yield from self._elements(file, b"[" + text)
+
+    def _elements(self, file: FileStart, text: bytes) -> Iterator[Batch]:
+        try:
+            batch = self._shredder.array(text)
+        except _MALFORMED:
+            yield from self._doubtful(file, text)
+        else:
+            if batch.num_rows:
+                yield batch
+
+    def _doubtful(self, file: FileStart, text: bytes) -> Iterator[Batch]:
+        """Elements one by one: those that are no objects are rejects; text that is no array ends the job."""
+        try:
+            elements = [bytes(raw) for raw in _ELEMENTS.decode(text)]
+        except _MALFORMED as error:
+            raise DataError(
+                "LB-4101",
+                f'"{file.name}" is not valid JSON: {_reason(error)}',
+                hint="Nothing was delivered. Check the file with `python -m json.tool` and send it again.",
+            ) from None
+        good = []
+        for number, element in enumerate(elements, 1):
+            problem = _problem(element)
+            if problem is None:
+                good.append(element)
+            else:
+                self._reject(element, file, None, f"element {number} of its block: {problem}")
+        if good:
+            yield self._shredder.array(b"[" + b",".join(good) + b"]")
+
+    def _reject(self, text: bytes, file: FileStart, line: int | None, problem: str) -> None:
+        self.services.reject_text(
+            text.decode("utf-8", "replace"), file=file.name, line=line, code="LB-4102", message=problem
+        )
+
+    def _named(self, batch: Batch, file: FileStart) -> Batch:
+        if not self.params.add_filename:
+            return batch
+        return batch.put(parse_path(self.params.filename_field), col.constant(file.name, batch.num_rows))
+
+
+@component("file.format.json", title="Write JSON")
+class FormatJson(Formatter):
+    """Write records as one JSON array of objects, or as JSON lines."""
+
+    class Params(ComponentParams):
+        """See the fields."""
+
+        file_name: str = Param("Name of the file; may hold variables and `/`.", example="accounts_${now}.json")
+        max_file_size: float | None = Param(
+            "Begin a new part before a file grows beyond this size.", default=None, example=5000, unit="MB", ge=0.000001
+        )
+        create_empty_file: bool = Param("Write a file even when there are no records.", default=False)
+        wrap_field: str | None = Param("Put the array under this key of an object.", default=None, example="results")
+        layout: Literal["array", "lines"] = Param("One array, or one object a line.", default="array")
+
+    params: Params
+
+    def format(self, batches: Iterator[Batch]) -> Iterator[FileEvent]:
+        """Yield the files with all records."""
+        params = self.params
+        max_bytes = int(params.max_file_size * MEGABYTE) if params.max_file_size else None
+        if params.layout == "lines":
+            parts = Parts(params.file_name, max_bytes=max_bytes)
+            before, after = "", "\n"
+        else:
+            wrap = params.wrap_field
+            parts = Parts(
+                params.file_name,
+                head=(f"{{{col.encode(wrap)}:[\n" if wrap else "[\n").encode(),
+                foot=b"\n]}\n" if wrap else b"\n]\n",
+                separator=b",\n",
+                max_bytes=max_bytes,
+            )
+            before, after = ",\n", ""
+        for batch in batches:
+            yield from parts.rows(pc.binary_join_element_wise(before, batch.json_texts(), after, ""))
+        yield from parts.end(create_empty=params.create_empty_file)
+
+
+def _begin(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first chunk from the first character on, without byte order mark and leading blanks, and the rest."""
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        text = held.removeprefix(codecs.BOM_UTF8).lstrip()
+        if text and len(held) > len(codecs.BOM_UTF8):
+            return text, chunks
+    return held.removeprefix(codecs.BOM_UTF8).lstrip(), iter(())
+
+
+def _unwrap(file: FileStart, head: bytes, rest: Iterator[bytes], key: str) -> tuple[bytes, Iterator[bytes]]:
+    opening = re.compile(re.escape(col.encode(key).encode()) + rb"\s*:\s*(?=\[)")
+    while True:
+        match = opening.search(head)
+        if match:
+            return head[match.end() :], rest
+        chunk = next(rest, None)
+        if chunk is None or len(head) > _WRAP_SEARCH_BYTES:
+            raise DataError("LB-4104", f'"{file.name}" has no array under "{key}"', hint="Check the param wrapField.")
+        head += chunk
+
+
+def _spans_lines(block: bytes) -> bool:
+    """Whether the first object goes on after the end of its first line."""
+    first = block.partition(b"\n")[0]
+    if _problem(first) is None:
+        return False
+    ends = exact_ends(block)
+    return len(ends) > 0 and int(ends[0]) > len(first) and _problem(block[: int(ends[0])]) is None
+
+
+def _problem(text: bytes) -> str | None:
+    """Why ``text`` is not a JSON object; None where it is one."""
+    try:
+        _OBJECT.decode(text)
+    except _MALFORMED as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+def _cut_off(file: FileStart) -> DataError:
+    return DataError(
+        "LB-4105",
+        f'"{file.name}" is cut off: its end is missing',
+        hint="Nothing was delivered. Have the file sent again.",
+    )

@@ -1,0 +1,113 @@
+"""Component ids to classes, imported on first use so that ``landbridge --help`` stays quick.
+
+Own components are listed in ``_MODULES``; others come from packages that declare the entry point group
+``landbridge.components`` (name = component id, value = ``module:Class``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+from landbridge.components.base import Component, ComponentSpec
+from landbridge.errors import FlowError
+
+C = TypeVar("C", bound=type[Component])
+
+_ROOT = "landbridge.components."
+_MODULES: dict[str, str] = {}
+
+
+def _own(module: str, *ids: str) -> None:
+    _MODULES.update(dict.fromkeys(ids, _ROOT + module))
+
+
+_own(
+    "field",
+    *("field.add", "field.array.extract", "field.array.join", "field.copy", "field.date.format", "field.flatten"),
+    *("field.move", "field.remove", "field.rename", "field.replace", "field.select"),
+)
+_own("file.aam", "file.format.aam")
+_own("file.dsv_format", "file.format.dsv")
+_own("file.dsv_parse", "file.parse.dsv")
+_own("file.gzip", "file.compress.gzip", "file.uncompress.gzip")
+_own("file.json", "file.format.json", "file.parse.json")
+_own("file.krux", "file.format.krux")
+_own("file.lzo", "file.compress.lzo", "file.uncompress.lzo")
+_own("file.marker", "file.empty", "file.format.count")
+_own("file.pgp", "file.encrypt.pgp", "file.decrypt.pgp")
+_own("file.zip", "file.compress.zip", "file.uncompress.zip")
+_own(
+    "datasource.azure",
+    *("datasource.read.azure.blob", "datasource.write.azure.blob"),
+    *("datasource.read.azure.sas", "datasource.write.azure.sas"),
+)
+_own("datasource.ftp", "datasource.read.ftp", "datasource.write.ftp")
+_own("datasource.gcs", "datasource.read.googlecloud.storage", "datasource.write.googlecloud.storage")
+_own("datasource.local", "datasource.read.local", "datasource.write.local")
+_own("datasource.s3", "datasource.read.amazon.s3", "datasource.write.amazon.s3")
+_own("datasource.sftp", "datasource.read.sftp", "datasource.write.sftp")
+
+
+def component(id: str, *, title: str, extra: str | None = None) -> Callable[[C], C]:  # noqa: A002 - the field's word
+    """Register a class as the component ``id``.
+
+    Args:
+        id: IdentitySync component id.
+        title: Name shown in the palette and on the reference page.
+        extra: Name of the optional dependency group that this component needs.
+    """
+
+    def register(cls: C) -> C:
+        cls.spec = ComponentSpec(id=id, title=title, kind=cls, extra=extra)
+        return cls
+
+    return register
+
+
+def ids() -> list[str]:
+    """All component ids that can be used, own and third-party, sorted."""
+    return sorted({*_MODULES, *_third_party()})
+
+
+@cache
+def get(id: str) -> type[Component]:  # noqa: A002 - the field's word
+    """The class of component ``id``.
+
+    Raises:
+        FlowError: LB-1101 with a suggestion when there is no such component.
+    """
+    if id in _MODULES:
+        module = import_module(_MODULES[id])
+        for candidate in vars(module).values():
+            if isinstance(candidate, type) and issubclass(candidate, Component) and _id_of(candidate) == id:
+                return candidate
+        raise FlowError("LB-1101", f'component "{id}" is announced but not defined in {module.__name__}')
+    if id in _third_party():
+        loaded = _third_party()[id].load()
+        if isinstance(loaded, type) and issubclass(loaded, Component):
+            return loaded
+        raise FlowError("LB-1101", f'the package that provides component "{id}" does not define a component class')
+    close = get_close_matches(id, ids(), n=1)
+    hint = f'Did you mean "{close[0]}"?' if close else "`landbridge components` lists what there is."
+    raise FlowError("LB-1101", f'unknown component "{id}"', hint=hint)
+
+
+def specs() -> Iterator[ComponentSpec]:
+    """The spec of every component, in the order of their ids."""
+    for name in ids():
+        yield get(name).spec
+
+
+def _id_of(cls: type[Component]) -> str | None:
+    spec = cls.__dict__.get("spec")
+    return spec.id if isinstance(spec, ComponentSpec) else None
+
+
+@cache
+def _third_party() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="landbridge.components")}

@@ -1,0 +1,47 @@
+"""From a dataflow to what the runner needs: a plan, and components with validated parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from landbridge.components import registry
+from landbridge.components.base import Component, StepServices
+from landbridge.components.catalogue import InstalledComponents
+from landbridge.components.params import ComponentParams
+from landbridge.dataflow import Dataflow, DataflowError, JobValues, Plan, PlanStep, SecretSource, make_plan, resolve
+from landbridge.dataflow.lint import lint
+from landbridge.dataflow.problems import errors_of
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A dataflow that is ready to run.
+
+    Attributes:
+        plan: Its steps and edges.
+        secrets: Values that must not show up in any output.
+    """
+
+    plan: Plan
+    secrets: frozenset[str]
+    _params: dict[str, ComponentParams]
+
+    def make(self, step: PlanStep, services: StepServices) -> Component:
+        """A new instance of the component of ``step``."""
+        return registry.get(step.component)(self._params[step.id], services)
+
+
+def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared:
+    """Fill in variables, check everything that can be checked before a connection is opened, and plan.
+
+    Raises:
+        DataflowError: With every problem found.
+    """
+    catalogue = InstalledComponents()
+    resolved = resolve(flow, job=job, source=source)
+    problems = errors_of(lint(resolved.flow, catalogue))
+    if problems:
+        raise DataflowError(problems)
+    plan = make_plan(resolved.flow, catalogue)
+    params = {step.id: registry.get(step.component).Params.model_validate(step.params) for step in plan.steps}
+    return Prepared(plan=plan, secrets=resolved.secrets, _params=params)

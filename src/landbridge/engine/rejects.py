@@ -1,0 +1,85 @@
+"""Records that failed where the flow has no error edge: kept with their reason, never lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from landbridge.components.base import RecordError
+from landbridge.records import Batch, columns as col
+from landbridge.records.path import parse
+
+ERROR_DETAILS = "_errorDetails"
+"""The object that a record on an error edge carries, as IdentitySync names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedText:
+    """A piece of a file that could not be read as a record."""
+
+    text: str
+    file: str
+    line: int | None
+    error: RecordError
+
+
+class RejectStore(Protocol):
+    """Where rejects are kept."""
+
+    def add(self, step: str, rejects: Sequence[dict[str, Any]]) -> None:
+        """Keep ``rejects``, objects with code, message and record or text, durably."""
+
+
+def with_errors(records: Batch, errors: Sequence[RecordError]) -> Batch:
+    """The records with ``_errorDetails``, as they travel on an error edge."""
+    codes = col.from_values([number_of(error.code) for error in errors])
+    messages = col.from_values([error.message for error in errors])
+    return records.put(parse(f"{ERROR_DETAILS}.errorCode"), codes).put(parse(f"{ERROR_DETAILS}.errorMessage"), messages)
+
+
+def as_records(texts: Sequence[RejectedText]) -> Batch:
+    """Unreadable pieces as records for an error edge: the piece itself, its place, and ``_errorDetails``."""
+    return Batch.from_objects(
+        [
+            {
+                "text": piece.text,
+                "file": piece.file,
+                **({} if piece.line is None else {"line": piece.line}),
+                ERROR_DETAILS: {"errorCode": number_of(piece.error.code), "errorMessage": piece.error.message},
+            }
+            for piece in texts
+        ]
+    )
+
+
+def number_of(code: str | int) -> int:
+    """The integer that ``_errorDetails`` needs: a vendor's code as it is, of ours the digits."""
+    return code if isinstance(code, int) else int("".join(filter(str.isdigit, code)) or 0)
+
+
+class RejectFile:
+    """Rejects as JSON lines in one file per job, readable by its owner only; made when the first record fails."""
+
+    def __init__(self, path: Path, *, job: str) -> None:
+        self.path = path
+        self._job = job
+        self._number = 0
+
+    def add(self, step: str, rejects: Sequence[dict[str, Any]]) -> None:
+        """Append the rejects and flush them to disk."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        encoder = msgspec.json.Encoder()
+        lines = []
+        for reject in rejects:
+            self._number += 1
+            lines.append(encoder.encode({"job": self._job, "step": step, "number": self._number, **reject}) + b"\n")
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())

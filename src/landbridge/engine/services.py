@@ -1,0 +1,87 @@
+"""What the engine gives a running step: a place for rejects, a log, its job's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from landbridge.components.base import RecordError
+from landbridge.engine.counts import Activity, StepCounts
+from landbridge.engine.rejects import RejectedText, as_records, with_errors
+from landbridge.records import Batch
+
+Level = Literal["debug", "info", "warning", "error"]
+Log = Callable[[str, Level, str], None]
+
+
+@dataclass(slots=True)
+class Services:
+    """The engine's side of StepServices for one run of one step.
+
+    Rejects are gathered while a component works and taken by the engine after each batch, so that a component never
+    waits for an error edge.
+    """
+
+    step_id: str
+    job_id: str
+    started: datetime
+    spool_dir: Path
+    counts: StepCounts
+    write_log: Log
+    _rejected: list[tuple[Batch, Sequence[RecordError]]] = field(default_factory=list)
+    _texts: list[RejectedText] = field(default_factory=list)
+
+    def reject(self, records: Batch, errors: Sequence[RecordError]) -> None:
+        """See StepServices."""
+        if records.num_rows != len(errors):
+            raise ValueError(f"{records.num_rows} rejected records with {len(errors)} errors")
+        self.counts.rejected += records.num_rows
+        self._rejected.append((records, errors))
+
+    def reject_text(self, text: str, *, file: str, line: int | None, code: str, message: str) -> None:
+        """See StepServices."""
+        self.counts.rejected += 1
+        self._texts.append(RejectedText(text, file, line, RecordError(code, message)))
+
+    def log(self, level: Level, message: str) -> None:
+        """See StepServices."""
+        self.write_log(self.step_id, level, message)
+
+    def progress(self) -> None:
+        """See StepServices."""
+        self.counts.now(Activity.WORKING)
+
+    def take_error_batches(self) -> list[Batch]:
+        """The rejects so far as records for an error edge; they are the caller's from now on."""
+        batches = [with_errors(records, errors) for records, errors in self._rejected]
+        if self._texts:
+            batches.append(as_records(self._texts))
+        self._rejected, self._texts = [], []
+        return batches
+
+    def take_rejects(self) -> list[dict[str, Any]]:
+        """The rejects so far as objects for the reject store; they are the caller's from now on."""
+        found: list[dict[str, Any]] = []
+        for records, errors in self._rejected:
+            texts = records.json_texts().to_pylist()
+            found += [
+                {"code": str(error.code), "message": error.message, "record": msgspec.Raw(text.encode())}
+                for text, error in zip(texts, errors, strict=True)
+            ]
+        found += [
+            {
+                "code": str(piece.error.code),
+                "message": piece.error.message,
+                "file": piece.file,
+                "line": piece.line,
+                "text": piece.text,
+            }
+            for piece in self._texts
+        ]
+        self._rejected, self._texts = [], []
+        return found

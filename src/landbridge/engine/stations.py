@@ -1,0 +1,121 @@
+"""Stations: the places in a running plan where a step works.
+
+A step that takes records has one station, into which all its parents' edges run. A step that takes files has one
+station for each stream of files that reaches it, because files of two streams must not mix. Neighbouring record steps
+are fused into one task, so that a batch passes them without changing threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from landbridge.components.base import (
+    Component,
+    FileReader,
+    FileWriter,
+    Formatter,
+    RecordReader,
+    RecordWriter,
+    Transform,
+)
+from landbridge.dataflow.plan import Plan, PlanStep
+from landbridge.engine.channel import Channel
+from landbridge.engine.counts import StepCounts
+from landbridge.engine.services import Services
+
+Make = Callable[[PlanStep, Services], Component]
+MakeServices = Callable[[PlanStep], Services]
+
+
+@dataclass(slots=True)
+class Station:
+    """One place of work.
+
+    Attributes:
+        step: The step of the plan.
+        component: An instance of its own.
+        services: What the component sees of the engine.
+        order: Place in the order in which files are published.
+        source: Where its items come from; None for the entry.
+        outs: Where its results go.
+        errors: Where its rejects go; without one they go to the reject store.
+    """
+
+    step: PlanStep
+    component: Component
+    services: Services
+    order: int = 0
+    source: Channel | None = None
+    outs: list[Channel] = field(default_factory=list)
+    errors: list[Channel] = field(default_factory=list)
+
+    @property
+    def counts(self) -> StepCounts:
+        """The counts of its step."""
+        return self.services.counts
+
+
+def build(plan: Plan, make: Make, make_services: MakeServices) -> list[Station]:
+    """The stations of ``plan`` in topological order, joined by channels."""
+    stations: dict[str, list[Station]] = {}
+    for step in plan.steps:
+        if step.id == plan.entry:
+            stations[step.id] = [_station(step, make, make_services)]
+            continue
+        incoming = [(edge, source) for edge in plan.edges_to(step.id) for source in stations[edge.source]]
+        if incoming[0][0].port == "files":
+            stations[step.id] = []
+            for edge, source in incoming:
+                station = _station(step, make, make_services, order=edge.order)
+                station.source = Channel()
+                _join(source, station.source, is_error=False)
+                stations[step.id].append(station)
+        else:
+            station = _station(step, make, make_services, order=incoming[0][0].order)
+            station.source = Channel()
+            for edge, source in incoming:
+                _join(source, station.source, is_error=edge.kind == "error")
+            stations[step.id] = [station]
+    return [station for step in plan.steps for station in stations[step.id]]
+
+
+def _station(step: PlanStep, make: Make, make_services: MakeServices, *, order: int = 0) -> Station:
+    services = make_services(step)
+    return Station(step=step, component=make(step, services), services=services, order=order)
+
+
+def _join(source: Station, channel: Channel, *, is_error: bool) -> None:
+    (source.errors if is_error else source.outs).append(channel)
+    channel.senders += 1
+
+
+def fuse(stations: list[Station]) -> list[list[Station]]:
+    """Group stations into tasks: runs of record steps that feed only one another, everything else on its own."""
+    by_channel = {id(station.source): station for station in stations if station.source}
+    followers = {id(station): _follower(station, by_channel) for station in stations}
+    following = {id(station) for station in followers.values() if station is not None}
+    groups = []
+    for station in stations:
+        if id(station) in following:
+            continue
+        group = [station]
+        while (follower := followers[id(group[-1])]) is not None:
+            group.append(follower)
+        groups.append(group)
+    return groups
+
+
+def _follower(station: Station, by_channel: dict[int, Station]) -> Station | None:
+    """The station that can work in the same task right behind ``station``."""
+    if not isinstance(station.component, Transform) or len(station.outs) != 1:
+        return None
+    follower = by_channel[id(station.outs[0])]
+    if not isinstance(follower.component, Transform | Formatter) or station.outs[0].senders != 1:
+        return None
+    return follower
+
+
+def is_async(station: Station) -> bool:
+    """Whether the station works in the event loop rather than in a worker thread."""
+    return isinstance(station.component, RecordReader | FileReader | RecordWriter | FileWriter)

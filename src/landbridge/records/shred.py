@@ -1,0 +1,247 @@
+"""JSON text to columns without walking dictionaries.
+
+A Struct class is generated from the fields seen so far, with unknown fields forbidden. While the text fits it, msgspec
+fills slots instead of dictionaries, and a column is one ``attrgetter`` over the rows. Text that does not fit (a new
+field, another type) is decoded once more into plain objects, and the class is widened for the next text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from landbridge.records import columns as col
+from landbridge.records import path as paths
+from landbridge.records.batch import Batch, Lazy
+from landbridge.records.objects import ABSENT, JsonObject
+from landbridge.records.path import Path
+
+MAX_MEMBERS: Final = 400
+"""A nested object in which more different keys than this were seen stays whole: it is a map, not a structure."""
+
+_NO_RAW: Final = msgspec.Raw(b"")
+_AMBIGUOUS: Final = re.compile(rb"null|\{\s*\}")
+"""Explicit nulls and empty objects: where text holds neither, an empty slot means an absent value."""
+
+_UNNAMEABLE: Final = re.compile(r'[\x00-\x1f"\\]')
+_UNTYPED: Final = type(None)
+_SCALARS: Final = (str, bool, int, float)
+
+
+class _Node:
+    """What is known of one object: each member is a nested node, a scalar type, or ``Raw`` for all else."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, _Node | type] = {}
+
+    def has_slots(self) -> bool:
+        """Whether msgspec can name a slot after every member."""
+        return not any(map(_UNNAMEABLE.search, self.members))
+
+    def learn(self, row: JsonObject) -> None:
+        """Widen to fit ``row``."""
+        for key, value in row.items():
+            known = self.members.get(key, _UNTYPED)
+            if known is msgspec.Raw or (value is None and key in self.members):
+                continue
+            if known is _UNTYPED:
+                known = self.members[key] = _fitting(value)
+            if isinstance(known, _Node) and isinstance(value, dict):
+                known.learn(value)
+                if len(known.members) > MAX_MEMBERS or not known.has_slots():
+                    self.members[key] = msgspec.Raw
+            elif known is not type(value):
+                self.members[key] = float if {known, type(value)} == {int, float} else msgspec.Raw
+
+
+def _fitting(value: Any) -> _Node | type:
+    if isinstance(value, dict):
+        return _Node()
+    return type(value) if value is None or type(value) in _SCALARS else msgspec.Raw
+
+
+class Shredder:
+    """Turns texts of one stream into batches, learning the stream's fields as it goes. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._root = _Node()
+        self._layouts: dict[bool, _Layout] = {}
+
+    def lines(self, text: bytes) -> Batch:
+        """A batch of the JSON objects that stand in ``text``, one a line.
+
+        Raises:
+            msgspec.DecodeError, UnicodeDecodeError: A line is not a JSON object; nothing is read.
+        """
+        return self._shred(text, as_lines=True)
+
+    def array(self, text: bytes) -> Batch:
+        """A batch of the elements of the JSON array ``text``.
+
+        Raises:
+            msgspec.DecodeError, UnicodeDecodeError: ``text`` is not an array of objects; nothing is read.
+        """
+        return self._shred(text, as_lines=False)
+
+    def _shred(self, text: bytes, *, as_lines: bool) -> Batch:
+        exact = _AMBIGUOUS.search(text) is not None
+        if self._root.members and self._root.has_slots():
+            try:
+                return self._layout(exact=exact).batch(text, as_lines=as_lines)
+            except msgspec.ValidationError:
+                pass  # a field or a type that was not seen before, or not an object: the next lines tell
+        rows = _decode(_OBJECTS, text, as_lines=as_lines)
+        for row in rows:
+            self._root.learn(row)
+        self._layouts.clear()
+        if not self._root.has_slots():
+            return Batch.from_objects(rows)
+        return self._layout(exact=exact).batch(text, as_lines=as_lines)
+
+    def _layout(self, *, exact: bool) -> _Layout:
+        if exact not in self._layouts:
+            self._layouts[exact] = _Layout(self._root, exact=exact)
+        return self._layouts[exact]
+
+
+_OBJECTS: Final = (msgspec.json.Decoder(JsonObject), msgspec.json.Decoder(list[JsonObject]))
+
+
+def _decode(decoders: tuple[Any, Any], text: bytes, *, as_lines: bool) -> list[Any]:
+    one, many = decoders
+    rows: list[Any] = one.decode_lines(text) if as_lines else many.decode(text)
+    return rows
+
+
+class _Layout:
+    """A generated class for one state of knowledge, and how its slots become columns.
+
+    Args:
+        root: The fields to make slots for.
+        exact: Tell explicit nulls and empty objects from absent values, at some cost.
+    """
+
+    def __init__(self, root: _Node, *, exact: bool) -> None:
+        self._exact = exact
+        self._absent = ABSENT if exact else None
+        self._slots = _slots(root)
+        record = self._struct(root)
+        self._decoders = (msgspec.json.Decoder(record), msgspec.json.Decoder(list[record]))  # type: ignore[valid-type]
+
+    def batch(self, text: bytes, *, as_lines: bool) -> Batch:
+        """Decode ``text``; ValidationError where it does not fit the class."""
+        rows = _decode(self._decoders, text, as_lines=as_lines)
+        columns: dict[str, pa.Array | Lazy] = {}
+        self._collect(_Level(lambda: rows), self._slots, (), columns)
+        return Batch(columns, len(rows))
+
+    def _struct(self, node: _Node) -> type[msgspec.Struct]:
+        fields: list[tuple[str, Any, Any]] = []
+        for slot, member in _slots(node).values():
+            if isinstance(member, _Node):
+                nested = self._struct(member)
+                # Without nulls about, an absent object can be an empty one, and no row needs a check.
+                fields.append((slot, nested | None | msgspec.UnsetType, ABSENT) if self._exact else (slot, nested, nested()))
+            elif member is msgspec.Raw:
+                fields.append((slot, msgspec.Raw, _NO_RAW))
+            else:
+                kind = (int | float) if member is float else member
+                fields.append((slot, kind | None | msgspec.UnsetType if self._exact else kind | None, self._absent))
+        return msgspec.defstruct(
+            "Record",
+            fields,
+            rename={slot: key for key, (slot, _) in _slots(node).items()},
+            forbid_unknown_fields=True,
+            frozen=True,
+            gc=False,
+        )
+
+    def _collect(self, level: _Level, slots: _Slots, path: Path, into: dict[str, pa.Array | Lazy]) -> None:
+        for key, (slot, member) in slots.items():
+            name = paths.write((*path, key))
+            if isinstance(member, _Node):
+                nested = _Level(partial(level.objects_at, slot) if self._exact else partial(level.values, slot))
+                inner: dict[str, pa.Array | Lazy] = {}
+                self._collect(nested, _slots(member), (*path, key), inner)
+                if self._exact:
+                    into[name] = Lazy(partial(_markers, level, slot))
+                into.update(inner)
+            elif member is msgspec.Raw:
+                into[name] = Lazy(partial(level.raw, slot))
+            elif self._exact or member in (float, _UNTYPED):
+                into[name] = Lazy(partial(level.exact, slot, self._absent))
+            else:
+                into[name] = Lazy(partial(level.typed, slot, _ARROW[member]))
+
+
+_ARROW: Final = {str: pa.string(), bool: pa.bool_(), int: pa.int64()}
+_Slots = dict[str, tuple[str, "_Node | type"]]
+
+
+def _slots(node: _Node) -> _Slots:
+    """Member keys, which may be any text, to attribute names."""
+    return {key: (f"f{number}", member) for number, (key, member) in enumerate(node.members.items())}
+
+
+class _Level:
+    """The objects of one nesting level in every row, fetched when the first of their columns is asked for."""
+
+    def __init__(self, fetch: Callable[[], list[Any]]) -> None:
+        self._fetch = fetch
+        self._rows: list[Any] | None = None
+
+    @property
+    def rows(self) -> list[Any]:
+        """One generated object a row; with exact slots ABSENT or None where there is no object."""
+        if self._rows is None:
+            self._rows = self._fetch()
+        return self._rows
+
+    def values(self, slot: str) -> list[Any]:
+        """The values of one slot."""
+        return list(map(attrgetter(slot), self.rows))
+
+    def objects_at(self, slot: str) -> list[Any]:
+        """The values of one slot, where this level itself may be missing in some rows."""
+        return [getattr(row, slot, ABSENT) for row in self.rows]
+
+    def typed(self, slot: str, arrow_type: pa.DataType) -> pa.Array:
+        """A column whose values are all of one type."""
+        values = self.values(slot)
+        try:
+            return pa.array(values, arrow_type)
+        except OverflowError:
+            return col.from_values([ABSENT if value is None else value for value in values])
+
+    def exact(self, slot: str, absent: Any) -> pa.Array:
+        """A column of any values, with ``absent`` in the rows without one."""
+        values = self.objects_at(slot)
+        return col.from_values(values if absent is ABSENT else [ABSENT if value is None else value for value in values])
+
+    def raw(self, slot: str) -> pa.Array:
+        """A column of JSON text."""
+        texts = [bytes(getattr(row, slot, b"")) or None for row in self.rows]
+        return col.json_array(pa.array(texts, pa.binary()).cast(pa.string()))
+
+
+def _markers(level: _Level, slot: str) -> pa.Array:
+    """``{}`` and ``null`` in the rows where an object is empty or an explicit null."""
+    return col.json_array([_marker(value) for value in level.objects_at(slot)])
+
+
+def _marker(value: Any) -> str | None:
+    if value is ABSENT:
+        return None
+    if value is None:
+        return "null"
+    return None if _has_member(value) else "{}"
+
+
+def _has_member(row: msgspec.Struct) -> bool:
+    return any(value is not ABSENT and value is not _NO_RAW for value in map(partial(getattr, row), row.__struct_fields__))

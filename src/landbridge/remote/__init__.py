@@ -1,0 +1,1 @@
+"""The only place that opens a connection: clients of stores and vendors."""
