@@ -21,7 +21,9 @@ def lint_flows(
     """Check dataflows without running them. Exit code 1 when one has errors; warnings do not count."""
     found = {str(path): problems_of(path) for path in flows}
     if as_json:
-        shown = [{"flow": name, "problems": [p.as_json() for p in problems]} for name, problems in found.items()]
+        shown = [
+            {"flow": name, "problems": [p.as_json() for p in problems]} for name, problems in found.items()
+        ]
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         for name, problems in found.items():

@@ -36,15 +36,19 @@ def run(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Fill the placeholder {{NAME}}.")
     ] = None,
     values_file: Annotated[
-        Path | None, typer.Option("--values", metavar="FILE", help="JSON object with values for placeholders.")
+        Path | None,
+        typer.Option("--values", metavar="FILE", help="JSON object with values for placeholders."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Read at most this many records.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but the last write.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JSON.")] = None,
     rejects: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to keep records that fail without an error path.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to keep records that fail without an error path."),
     ] = None,
-    stall_timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Give up on a step that hangs.")] = 300,
+    stall_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Give up on a step that hangs.")
+    ] = 300,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Run a dataflow once.
@@ -103,12 +107,12 @@ def _placeholders(pairs: list[str], file: Path | None) -> dict[str, str]:
             raise typer.BadParameter(f"cannot read {file}: {error}", param_hint="--values") from None
         if not isinstance(document, dict):
             raise typer.BadParameter(f"{file} must hold a JSON object", param_hint="--values")
-        filled.update({name: value if isinstance(value, str) else json.dumps(value) for name, value in document.items()})
+        filled.update(
+            {name: value if isinstance(value, str) else json.dumps(value) for name, value in document.items()}
+        )
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise typer.BadParameter(f'"{pair}" is not NAME=VALUE', param_hint="--set")
         filled[name] = value
     return filled
-
-

@@ -26,11 +26,12 @@ def _own(module: str, *ids: str) -> None:
     _MODULES.update(dict.fromkeys(ids, _ROOT + module))
 
 
+_own("field.arrays", "field.array.extract", "field.array.join")
 _own(
-    "field",
-    *("field.add", "field.array.extract", "field.array.join", "field.copy", "field.date.format", "field.flatten"),
-    *("field.move", "field.remove", "field.rename", "field.replace", "field.select"),
+    "field.names",
+    *("field.copy", "field.flatten", "field.move", "field.remove", "field.rename", "field.select"),
 )
+_own("field.values", "field.add", "field.date.format", "field.replace")
 _own("file.aam", "file.format.aam")
 _own("file.dsv_format", "file.format.dsv")
 _own("file.dsv_parse", "file.parse.dsv")
@@ -91,7 +92,9 @@ def get(id: str) -> type[Component]:  # noqa: A002 - the field's word
         loaded = _third_party()[id].load()
         if isinstance(loaded, type) and issubclass(loaded, Component):
             return loaded
-        raise FlowError("LB-1101", f'the package that provides component "{id}" does not define a component class')
+        raise FlowError(
+            "LB-1101", f'the package that provides component "{id}" does not define a component class'
+        )
     close = get_close_matches(id, ids(), n=1)
     hint = f'Did you mean "{close[0]}"?' if close else "`landbridge components` lists what there is."
     raise FlowError("LB-1101", f'unknown component "{id}"', hint=hint)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Any
 
 from landbridge.dataflow import problems as codes
 from landbridge.dataflow.catalogue import Catalogue
-from landbridge.dataflow.model import Dataflow, Step
-from landbridge.dataflow.parameters import check_params
+from landbridge.dataflow.model import Dataflow, Step, read_text
+from landbridge.dataflow.parameters import check_params, check_resolved_params
 from landbridge.dataflow.plan import check_graph, describe_steps
-from landbridge.dataflow.problems import CODES, Problem, error, errors_of, format_text, warning
+from landbridge.dataflow.problems import CODES, DataflowError, Problem, error, errors_of, format_text, warning
 from landbridge.dataflow.variables import (
     MASK,
     PLACEHOLDER,
@@ -27,7 +29,7 @@ from landbridge.dataflow.variables import (
 )
 from landbridge.errors import FlowError
 
-__all__ = ["CODES", "Problem", "errors_of", "format_text", "lint"]
+__all__ = ["CODES", "Problem", "check_resolved", "errors_of", "format_text", "lint", "lint_file"]
 
 
 def lint(flow: Dataflow | str | bytes, catalogue: Catalogue, *, source: str = "flow.json") -> list[Problem]:
@@ -62,6 +64,29 @@ def lint(flow: Dataflow | str | bytes, catalogue: Catalogue, *, source: str = "f
         problems += _check_tokens(step, place=place)
     problems += _out_of_place(read)
     return _in_order(problems, read)
+
+
+def lint_file(path: str | FilePath, catalogue: Catalogue) -> list[Problem]:
+    """As ``lint``, for a file; one that cannot be read is one problem. Never raises."""
+    try:
+        text = read_text(path)
+    except DataflowError as failure:
+        return list(failure.problems)
+    return lint(text, catalogue, source=str(path))
+
+
+def check_resolved(flow: Dataflow, catalogue: Catalogue) -> list[Problem]:
+    """Check a dataflow that ``resolve`` has filled in, right before a job. Never raises.
+
+    Other than ``lint``, it takes every value for final: a required parameter that is empty is an error, a
+    secret that looks like a placeholder is none. Findings hold no values.
+    """
+    infos, problems = describe_steps(flow, catalogue)
+    problems += check_graph(flow, infos, catalogue)
+    for index, step in enumerate(flow.steps):
+        if step.id in infos:
+            problems += check_resolved_params(step, infos[step.id], place=f"steps[{index}].params")
+    return _in_order(problems, flow) or ([] if flow.steps else [replace(_no_steps(), severity="error")])
 
 
 def _no_steps() -> Problem:

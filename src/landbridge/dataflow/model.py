@@ -22,6 +22,7 @@ JsonObject = dict[str, Any]
 MAX_DEPTH = 100
 """Deeper nested JSON is refused: no dataflow needs it, and it would exhaust the stack of what reads it."""
 
+_MAX_DIGITS = 1000
 _STEP_KEYS = ("id", "type", "params", "next", "error")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -113,16 +114,7 @@ class Dataflow:
         Raises:
             DataflowError: As ``load``, or LB-1002 when the file cannot be read.
         """
-        try:
-            content = FilePath(path).read_bytes()
-        except OSError as failure:
-            problem = error(
-                codes.NOT_READABLE,
-                f"cannot read {path}: {failure.strerror or failure}",
-                hint="Check the path and the file's permissions.",
-            )
-            raise DataflowError([problem]) from failure
-        return cls.load(content, source=str(path))
+        return cls.load(read_text(path), source=str(path))
 
     @classmethod
     def examine(
@@ -205,6 +197,21 @@ class Dataflow:
         return next((step for step in self.steps if step.id == id), None)
 
 
+def read_text(path: str | FilePath) -> bytes:
+    """The content of a dataflow's file.
+
+    Raises:
+        DataflowError: LB-1002, the file cannot be read.
+    """
+    try:
+        return FilePath(path).read_bytes()
+    except (OSError, ValueError) as failure:  # ValueError: a path with a zero byte
+        reason = failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
+        hint = "Check the path and the file's permissions."
+        problem = error(codes.NOT_READABLE, f"cannot read {path}: {reason}", hint=hint)
+        raise DataflowError([problem]) from failure
+
+
 def dump_json(document: Any) -> str:
     """Canonical JSON text: two blanks of indent, keys in their order, unicode as it is, a newline at the end.
 
@@ -231,6 +238,7 @@ def parse_object(text: str | bytes, *, source: str, noun: str) -> tuple[JsonObje
             object_pairs_hook=_pairs_hook(twice),
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_whole,
         )
     except json.JSONDecodeError as failure:
         message = f"{source}, line {failure.lineno}, column {failure.colno}: {_lower_first(failure.msg)}"
@@ -390,6 +398,12 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError("a number is too large")
     return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a number has more than {_MAX_DIGITS} digits")
+    return int(text)
 
 
 def _deeper_than(document: Any, levels: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -20,7 +20,9 @@ Location = tuple[int | str, ...]
 
 
 def check_params(step: Step, info: ComponentInfo | None, *, place: str) -> list[Problem]:
-    """Everything that is wrong with the parameters of a step. Never raises.
+    """What is wrong with the parameters of a step of a draft, a template or an export. Never raises.
+
+    What is empty or filled in later does not count as wrong.
 
     Args:
         step: The step.
@@ -32,15 +34,51 @@ def check_params(step: Step, info: ComponentInfo | None, *, place: str) -> list[
         keys = [_Key(key, None, value, f"{place}.{key}") for key, value in step.params.items()]
         return _plain_credentials(step, keys)
     keys = list(_keys(model, step.params, place))
-    unset = [key for key in keys if key.field and key.field.is_required() and _is_blank(key.value)]
-    problems = _unknown(step, keys) + _plain_credentials(step, keys)
-    problems += [
-        warning(codes.PARAM_NOT_SET, f"{key.name} is required and not set yet", step=step.id, field=key.place)
-        for key in unset
+    unset = {
+        key.place: warning(
+            codes.PARAM_NOT_SET, f"{key.name} is required and not set yet", step=step.id, field=key.place
+        )
+        for key in keys
+        if key.required and _is_blank(key.value)
+    }
+    wrong = _validate(step, model, place, open_values=holds_unresolved)
+    return [
+        *_unknown(step, keys),
+        *_plain_credentials(step, keys),
+        *unset.values(),
+        *(problem for problem in wrong if problem.field not in unset),
     ]
-    left_out = {key.place for key in unset}
-    problems += [problem for problem in _validate(step, model, place) if problem.field not in left_out]
-    return problems
+
+
+def check_resolved_params(step: Step, info: ComponentInfo, *, place: str) -> list[Problem]:
+    """What is wrong with the parameters of a step in which nothing is left to fill in. Never raises.
+
+    All findings are errors, and none holds a value: the parameters contain secrets by now.
+    """
+    model = info.params_model
+    if model is None:
+        return []
+    unset = {
+        key.place: error(
+            codes.PARAM_NOT_SET,
+            f"{key.name} is required and not set",
+            step=step.id,
+            field=key.place,
+            hint=key.field.description or "" if key.field else "",
+        )
+        for key in _keys(model, step.params, place)
+        if key.required and _is_blank(key.value)
+    }
+    wrong = _validate(step, model, place, open_values=None)
+    return [*unset.values(), *(problem for problem in wrong if problem.field not in unset)]
+
+
+def secret_values(step: Step, info: ComponentInfo) -> frozenset[str]:
+    """The values of all parameters that the component declares secret, for the redaction of logs."""
+    if info.params_model is None:
+        return frozenset()
+    keys = _keys(info.params_model, step.params, "")
+    return frozenset(key.value for key in keys if key.secret and isinstance(key.value, str) and key.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +90,10 @@ class _Key:
     value: Any
     place: str
     known: Sequence[str] = ()
+
+    @property
+    def required(self) -> bool:
+        return self.field is not None and self.field.is_required()
 
     @property
     def secret(self) -> bool:
@@ -138,19 +180,21 @@ def _plain_credentials(step: Step, keys: Sequence[_Key]) -> list[Problem]:
 
 
 def _is_blank(value: Any) -> bool:
-    """Empty, or dots as templates write them for "fill in"."""
-    return value is None or (isinstance(value, str) and not value.strip(" .…"))
+    """Absent, or dots as templates write them for "fill in"; a blank or a dot may be a separator."""
+    return value in (None, "", "...", "…")
 
 
-def _holds_gaps(params: Mapping[str, Any]) -> bool:
-    return any(_is_blank(value) or holds_unresolved(value) for value in params.values())
+def _validate(
+    step: Step, model: type[BaseModel], place: str, *, open_values: Callable[[Any], bool] | None
+) -> list[Problem]:
+    """Pydantic's findings as problems.
 
-
-def _validate(step: Step, model: type[BaseModel], place: str) -> list[Problem]:
+    ``open_values`` tells which values cannot be judged yet; without it, every value is final.
+    """
     try:
         model.model_validate(step.params)
     except ValidationError as failure:
-        return _from_pydantic(step, model, failure, place)
+        return _from_pydantic(step, model, failure, place, open_values=open_values)
     except LandbridgeError as failure:
         return [error(failure.code, failure.message, step=step.id, field=place, hint=failure.hint)]
     except Exception as failure:  # noqa: BLE001 - the code of other packages may raise anything
@@ -159,29 +203,43 @@ def _validate(step: Step, model: type[BaseModel], place: str) -> list[Problem]:
     return []
 
 
-def _from_pydantic(step: Step, model: type[BaseModel], failure: ValidationError, place: str) -> list[Problem]:
+def _from_pydantic(
+    step: Step,
+    model: type[BaseModel],
+    failure: ValidationError,
+    place: str,
+    *,
+    open_values: Callable[[Any], bool] | None,
+) -> list[Problem]:
     found: dict[str, Problem] = {}
     for item in failure.errors(include_url=False, include_context=False):
-        where = _place(step.params, model, item["loc"], place)
-        name = where.removeprefix(f"{place}.")
-        if item["type"] == "missing":
-            hint = _field_hint(model, item["loc"])
-            message = f"{name} is missing"
-            problem = error(codes.MISSING_PARAM, message, step=step.id, field=where, hint=hint)
-        elif item["loc"] and holds_unresolved(item["input"]):
+        location = item["loc"]
+        missing = item["type"] == "missing"
+        if location and not missing and open_values and open_values(item["input"]):
             continue
-        else:
-            message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-            message = message.replace("Input should be", f"{name} should be", 1)
-            if item["loc"] and name not in message:
-                message = f"{name}: {message[:1].lower()}{message[1:]}"
+        where = _place(step.params, model, location, place)
+        name = where.removeprefix(f"{place}.")
+        make, code, message = error, codes.WRONG_PARAM, _message(name if location else "", item["msg"])
+        if missing:
+            code, message = codes.MISSING_PARAM, f"{name} is missing"
+        elif not location and open_values and _has_gaps(step.params, open_values):
             # A rule across parameters cannot be judged while some are still to be filled in.
-            to_come = not item["loc"] and _holds_gaps(step.params)
-            make, code = (warning, codes.PARAM_NOT_SET) if to_come else (error, codes.WRONG_PARAM)
-            problem = make(code, message, step=step.id, field=where, hint=_field_hint(model, item["loc"]))
+            make, code = warning, codes.PARAM_NOT_SET
         # The branches of a union fail one by one at the same place; the first says enough.
-        found.setdefault(where, problem)
+        hint = _field_hint(model, location)
+        found.setdefault(where, make(code, message, step=step.id, field=where, hint=hint))
     return list(found.values())
+
+
+def _message(name: str, text: str) -> str:
+    """Pydantic's text with the parameter's name in it."""
+    text = text.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    text = text.replace("Input should be", f"{name} should be", 1)
+    return text if text.startswith(name) else f"{name}: {text[:1].lower()}{text[1:]}"
+
+
+def _has_gaps(params: Mapping[str, Any], open_values: Callable[[Any], bool]) -> bool:
+    return any(_is_blank(value) or open_values(value) for value in params.values())
 
 
 def _place(params: Any, model: type[BaseModel], location: Location, place: str) -> str:

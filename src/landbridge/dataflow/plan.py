@@ -148,6 +148,11 @@ def describe_steps(flow: Dataflow, catalogue: Catalogue) -> tuple[dict[str, Comp
                 error(failure.code, failure.message, step=step.id, field=place, hint=failure.hint)
             )
             continue
+        except Exception as failure:  # noqa: BLE001 - the code of other packages may raise anything
+            message = f'the component "{step.type}" cannot be loaded: {type(failure).__name__}: {failure}'
+            hint = "Ask the maker of the package that provides it, or install another version."
+            problems.append(error(codes.COMPONENT_NOT_LOADED, message, step=step.id, field=place, hint=hint))
+            continue
         if info is None:
             hint = did_you_mean(
                 step.type, catalogue.ids(), otherwise="`landbridge components` lists what there is."
@@ -181,7 +186,7 @@ def check_graph(
     problems: list[Problem] = []
     for index, step in enumerate(flow.steps):
         problems += _check_targets(flow, step, index=index)
-    problems += _check_cycles(flow)
+    problems += _check_cycles(flow, infos)
     if complete and not errors_of(problems):
         problems += _check_entry(flow, infos)
     for index, step in enumerate(flow.steps):
@@ -190,6 +195,11 @@ def check_graph(
     if not errors_of(problems):
         problems += _check_reached(flow, infos)
     return problems
+
+
+def _counted_error(step: Step, infos: Mapping[str, ComponentInfo]) -> tuple[str, ...]:
+    """The error targets; they count until the component is known to have no error path."""
+    return effective_error(step, infos[step.id]) if step.id in infos else step.error
 
 
 def _check_targets(flow: Dataflow, step: Step, *, index: int) -> list[Problem]:
@@ -219,10 +229,11 @@ def _check_targets(flow: Dataflow, step: Step, *, index: int) -> list[Problem]:
     return problems
 
 
-def _check_cycles(flow: Dataflow) -> list[Problem]:
+def _check_cycles(flow: Dataflow, infos: Mapping[str, ComponentInfo]) -> list[Problem]:
     """One problem for each circle; steps that name only themselves are reported with their targets."""
     remaining = {
-        step.id: [target for target in step.next + step.error if target != step.id] for step in flow.steps
+        step.id: [target for target in step.next + _counted_error(step, infos) if target != step.id]
+        for step in flow.steps
     }
     problems = []
     while True:

@@ -8,7 +8,16 @@ from landbridge.components import registry
 from landbridge.components.base import Component, StepServices
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.components.params import ComponentParams
-from landbridge.dataflow import Dataflow, DataflowError, JobValues, Plan, PlanStep, SecretSource, make_plan, resolve
+from landbridge.dataflow import (
+    Dataflow,
+    DataflowError,
+    JobValues,
+    Plan,
+    PlanStep,
+    SecretSource,
+    make_plan,
+    resolve,
+)
 from landbridge.dataflow.lint import lint
 from landbridge.dataflow.problems import errors_of
 

@@ -370,7 +370,12 @@ class Runner:
             rejects=rejects,
             dry_run=self._job.options.dry_run,
             error=error
-            and {"code": error.code, "step": error.step, "message": error.message, "hint": error.hint or None},
+            and {
+                "code": error.code,
+                "step": error.step,
+                "message": error.message,
+                "hint": error.hint or None,
+            },
         )
 
 
@@ -399,7 +404,10 @@ def _explained(step: str) -> Iterator[None]:
 def _storage_error(error: OSError, step: str) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(
-            "LB-7001", "the disk is full", hint="Nothing was published. Free some space and run again.", step=step
+            "LB-7001",
+            "the disk is full",
+            hint="Nothing was published. Free some space and run again.",
+            step=step,
         )
     reason = error.strerror or type(error).__name__
     place = f' "{error.filename}"' if error.filename else ""

@@ -47,7 +47,9 @@ class Limit:
         return self.left == 0
 
 
-def chain(group: list[Station], items: Iterator[Item], drain: Callable[[Station], None], limit: Limit) -> Iterator[Item]:
+def chain(
+    group: list[Station], items: Iterator[Item], drain: Callable[[Station], None], limit: Limit
+) -> Iterator[Item]:
     """The results of a group of fused stations.
 
     Args:
@@ -62,7 +64,9 @@ def chain(group: list[Station], items: Iterator[Item], drain: Callable[[Station]
     return results
 
 
-def _work(station: Station, items: Iterator[Item], drain: Callable[[Station], None], limit: Limit) -> Iterator[Item]:
+def _work(
+    station: Station, items: Iterator[Item], drain: Callable[[Station], None], limit: Limit
+) -> Iterator[Item]:
     component = station.component
     if isinstance(component, Parser):
         return _parse(station, component, _events(items), drain, limit)
@@ -121,7 +125,11 @@ class OneFile:
 
 
 def _parse(
-    station: Station, parser: Parser, events: Iterator[FileEvent], drain: Callable[[Station], None], limit: Limit
+    station: Station,
+    parser: Parser,
+    events: Iterator[FileEvent],
+    drain: Callable[[Station], None],
+    limit: Limit,
 ) -> Iterator[Batch]:
     counts = station.counts
     for start in events:

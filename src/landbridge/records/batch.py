@@ -11,7 +11,7 @@ Columns may be lazy: a field that no step asks for is never converted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain
 from typing import Any
 
@@ -39,6 +39,12 @@ class Lazy:
     def array(self) -> pa.Array:
         """Build the column."""
         return self._build()
+
+
+class Empties(Lazy):
+    """A lazy column that holds nothing but ``{}`` and ``null``: no longer path leads into it."""
+
+    __slots__ = ()
 
 
 class Batch:
@@ -173,6 +179,17 @@ class Batch:
         kept[name] = values
         return Batch(kept, self.num_rows)
 
+    def with_columns(self, columns: Mapping[str, pa.Array]) -> Batch:
+        """The batch with other values in columns that it has, by written path."""
+        return Batch({**self._columns, **columns}, self.num_rows)
+
+    def change_within(self, path: Path, change: Callable[[Any], Any]) -> Batch:
+        """Apply ``change`` to each value that ``path`` reaches inside arrays and whole objects, and only to those."""
+        above = self._above(path)
+        if not above:
+            return self
+        return self._through_objects(above, lambda row, _: objects.change(row, path, change))
+
     def remove(self, *removed: Path) -> Batch:
         """Drop fields and everything below them; the objects above them stay, if need be empty."""
         batch = self
@@ -193,7 +210,9 @@ class Batch:
         if _nested(source, target) or self._tangled(source, target):
             names = self._around(source, target)
             return self._through_objects(names, lambda row, _: _move(row, source, target))
-        moved = {name: paths.write(target + paths.parse(name)[len(source) :]) for name in self._at_or_below(source)}
+        moved = {
+            name: paths.write(target + paths.parse(name)[len(source) :]) for name in self._at_or_below(source)
+        }
         if not moved:
             return self
         if source[:-1] == target[:-1]:
@@ -201,7 +220,11 @@ class Batch:
         else:
             renamed = {name: column for name, column in self._columns.items() if name not in moved}
             renamed.update({new: self._columns[old] for old, new in moved.items()})
-        return Batch(renamed, self.num_rows)._with_emptied(self, [(source, set(moved))])
+        return (
+            Batch(renamed, self.num_rows)
+            ._filled(target, moved.values())
+            ._with_emptied(self, [(source, set(moved))])
+        )
 
     def copy(self, source: Path, target: Path) -> Batch:
         """Copy a value or a whole object. A row without the source keeps what it has at the target."""
@@ -214,7 +237,7 @@ class Batch:
             paths.write(target + paths.parse(name)[len(source) :]): self._columns[name]
             for name in self._at_or_below(source)
         }
-        return Batch({**self._columns, **copied}, self.num_rows)
+        return Batch({**self._columns, **copied}, self.num_rows)._filled(target, copied)
 
     def select(self, kept: Sequence[Path]) -> Batch:
         """Only these fields, in this order."""
@@ -224,7 +247,9 @@ class Batch:
                 batch = batch.put(path, self.get(path))
             else:
                 names = [name for name in self._at_or_below(path) if name not in batch._columns]
-                batch = Batch({**batch._columns, **{name: self._columns[name] for name in names}}, self.num_rows)
+                batch = Batch(
+                    {**batch._columns, **{name: self._columns[name] for name in names}}, self.num_rows
+                )
         return batch
 
     def reorder(self, names: Iterable[str]) -> Batch:
@@ -246,7 +271,11 @@ class Batch:
 
     def _above(self, path: Path) -> list[str]:
         """Columns on the way to ``path`` that hold arrays or whole objects."""
-        return [name for name in self._ancestors(path) if _holds_values(self.column(name))]
+        return [
+            name
+            for name in self._ancestors(path)
+            if not isinstance(self._columns[name], Empties) and _holds_values(self.column(name))
+        ]
 
     def _opaque(self, path: Path) -> bool:
         return bool(self._above(path)) or any(isinstance(key, int) for key in path)
@@ -255,7 +284,10 @@ class Batch:
         """Whether moving ``source`` to ``target`` is more than a change of names."""
         if self._opaque(source) or self._opaque(target):
             return True
-        return bool(self._at_or_below(target) or self._ancestors(target)) and bool(self._at_or_below(source))
+        in_the_way = [
+            name for name in self._ancestors(target) if not isinstance(self._columns[name], Empties)
+        ]
+        return bool(self._at_or_below(target) or in_the_way) and bool(self._at_or_below(source))
 
     def _around(self, *touched: Path) -> list[str]:
         found = chain.from_iterable((*self._ancestors(path), *self._at_or_below(path)) for path in touched)
@@ -280,14 +312,29 @@ class Batch:
         kept = {name: column for name, column in self._columns.items() if name not in gone}
         return Batch({**kept, **changed}, self.num_rows)
 
+    def _filled(self, target: Path, names: Iterable[str]) -> Batch:
+        """Take the ``{}`` above ``target`` from the rows in which one of the columns ``names`` has a value."""
+        above = self._ancestors(target)
+        if not above:
+            return self
+        new = self._only(names)
+
+        def without(name: str) -> pa.Array:
+            filled = _any_valid([new.column(column) for column in new.names], self.num_rows)
+            return col.blank(self.column(name), filled)
+
+        return Batch(
+            {**self._columns, **{name: Empties(partial(without, name)) for name in above}}, self.num_rows
+        )
+
     def _with_emptied(self, before: Batch, moved: Sequence[tuple[Path, set[str]]]) -> Batch:
         """Add ``{}`` where the last member of an object has gone; lazily, as most flows drop the parent next."""
-        added: dict[str, pa.Array | Lazy] = {}
+        added: dict[str, Lazy] = {}
         for path, names in moved:
             if len(path) > 1:
                 parent = path[:-1]
                 name = paths.write(parent)
-                added[name] = Lazy(lambda parent=parent, names=names, name=name: self._emptied(before, parent, names, name))
+                added[name] = Empties(partial(self._emptied, before, parent, names, name))
         return Batch({**self._columns, **added}, self.num_rows) if added else self
 
     def _emptied(self, before: Batch, parent: Path, gone: set[str], name: str) -> pa.Array:

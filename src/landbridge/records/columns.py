@@ -22,7 +22,12 @@ JSON: Final = pa.json_(pa.utf8())
 """Type of a column that holds JSON text."""
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-_ARROW_TYPES: dict[type, pa.DataType] = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+_ARROW_TYPES: dict[type, pa.DataType] = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+}
 _CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"
 
 
@@ -48,7 +53,8 @@ def from_values(values: Sequence[Any]) -> pa.Array:
             return pa.array(column, arrow_type)
         except (OverflowError, pa.ArrowInvalid):
             pass  # an integer beyond 64 bits: kept exactly, as text
-    return json_array([None if value is ABSENT else encode(value) for value in values])
+    write = repr if kinds <= {int, float} else encode
+    return json_array([None if value is ABSENT else write(value) for value in values])
 
 
 def to_values(column: pa.Array) -> list[Any]:
@@ -91,7 +97,11 @@ def unify(columns: Sequence[pa.Array]) -> list[pa.Array]:
         kinds = {pa.string()}
     target = next(iter(kinds)) if len(kinds) == 1 else JSON
     return [
-        column if column.type == target else _absent(len(column), target) if is_absent(column) else to_json(column)
+        column
+        if column.type == target
+        else _absent(len(column), target)
+        if is_absent(column)
+        else to_json(column)
         for column in columns
     ]
 
@@ -139,7 +149,9 @@ def plain_text(column: pa.Array) -> pa.Array:
     if pa.types.is_float64(column.type):
         text = pc.cast(column, pa.string())
         # Arrow writes 1.0 as "1"; the point tells a reader that it was not an integer.
-        return pc.if_else(pc.match_substring_regex(text, r"^-?\d+$"), pc.binary_join_element_wise(text, ".0", ""), text)
+        return pc.if_else(
+            pc.match_substring_regex(text, r"^-?\d+$"), pc.binary_join_element_wise(text, ".0", ""), text
+        )
     if is_json(column):
         return _bare(column.storage)
     return pc.cast(column, pa.string())

@@ -9,6 +9,7 @@ members found. A key of digits, or an index, takes one element.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -84,6 +85,29 @@ def remove(value: Any, path: Path) -> None:
                 del value[index]
             else:
                 remove(value[index], path[1:])
+
+
+def change(value: Any, path: Path, new: Callable[[Any], Any]) -> None:
+    """Replace each value at ``path`` by ``new(value)``; through an array, that of every element."""
+    key = path[0]
+    if isinstance(value, dict):
+        member = str(key)
+        if member not in value:
+            return
+        if len(path) == 1:
+            value[member] = new(value[member])
+        else:
+            change(value[member], path[1:], new)
+    elif isinstance(value, list):
+        index = _index(key)
+        if index is None:
+            for element in value:
+                change(element, path, new)
+        elif index < len(value):
+            if len(path) == 1:
+                value[index] = new(value[index])
+            else:
+                change(value[index], path[1:], new)
 
 
 def _index(key: str | int) -> int | None:

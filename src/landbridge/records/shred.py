@@ -14,11 +14,13 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from landbridge.records import columns as col
 from landbridge.records import path as paths
-from landbridge.records.batch import Batch, Lazy
+from landbridge.records.batch import Batch, Empties, Lazy
 from landbridge.records.objects import ABSENT, JsonObject
 from landbridge.records.path import Path
 
@@ -26,8 +28,7 @@ MAX_MEMBERS: Final = 400
 """A nested object in which more different keys than this were seen stays whole: it is a map, not a structure."""
 
 _NO_RAW: Final = msgspec.Raw(b"")
-_AMBIGUOUS: Final = re.compile(rb"null|\{\s*\}")
-"""Explicit nulls and empty objects: where text holds neither, an empty slot means an absent value."""
+_SAMPLE_ROWS: Final = 100
 
 _UNNAMEABLE: Final = re.compile(r'[\x00-\x1f"\\]')
 _UNTYPED: Final = type(None)
@@ -90,24 +91,44 @@ class Shredder:
         return self._shred(text, as_lines=False)
 
     def _shred(self, text: bytes, *, as_lines: bool) -> Batch:
-        exact = _AMBIGUOUS.search(text) is not None
+        exact = _is_ambiguous(text)
+        if not self._root.members and as_lines:
+            self._learn(
+                _decode(_OBJECTS, b"\n".join(text.split(b"\n", _SAMPLE_ROWS)[:_SAMPLE_ROWS]), as_lines=True)
+            )
         if self._root.members and self._root.has_slots():
             try:
                 return self._layout(exact=exact).batch(text, as_lines=as_lines)
             except msgspec.ValidationError:
                 pass  # a field or a type that was not seen before, or not an object: the next lines tell
         rows = _decode(_OBJECTS, text, as_lines=as_lines)
-        for row in rows:
-            self._root.learn(row)
-        self._layouts.clear()
+        self._learn(rows)
         if not self._root.has_slots():
             return Batch.from_objects(rows)
         return self._layout(exact=exact).batch(text, as_lines=as_lines)
+
+    def _learn(self, rows: list[JsonObject]) -> None:
+        for row in rows:
+            self._root.learn(row)
+        self._layouts.clear()
 
     def _layout(self, *, exact: bool) -> _Layout:
         if exact not in self._layouts:
             self._layouts[exact] = _Layout(self._root, exact=exact)
         return self._layouts[exact]
+
+
+def _is_ambiguous(text: bytes) -> bool:
+    """Whether ``text`` may hold explicit nulls or empty objects; otherwise an empty slot means an absent value.
+
+    Looks for ``ul`` and for an opening brace before a closing one or a blank: much quicker by array than by search.
+    """
+    data = np.frombuffer(text, np.uint8)
+    before_l = np.flatnonzero((data[1:] == ord("l")) & (data[:-1] == ord("u")))
+    if any(text.startswith(b"null", at - 1) for at in before_l.tolist()):
+        return True
+    after_brace = data[1:][data[:-1] == ord("{")]
+    return bool((after_brace <= ord(" ")).any() or (after_brace == ord("}")).any())
 
 
 _OBJECTS: Final = (msgspec.json.Decoder(JsonObject), msgspec.json.Decoder(list[JsonObject]))
@@ -138,7 +159,7 @@ class _Layout:
         """Decode ``text``; ValidationError where it does not fit the class."""
         rows = _decode(self._decoders, text, as_lines=as_lines)
         columns: dict[str, pa.Array | Lazy] = {}
-        self._collect(_Level(lambda: rows), self._slots, (), columns)
+        self._collect(_Level(lambda: rows, whole=True), self._slots, (), columns)
         return Batch(columns, len(rows))
 
     def _struct(self, node: _Node) -> type[msgspec.Struct]:
@@ -147,12 +168,18 @@ class _Layout:
             if isinstance(member, _Node):
                 nested = self._struct(member)
                 # Without nulls about, an absent object can be an empty one, and no row needs a check.
-                fields.append((slot, nested | None | msgspec.UnsetType, ABSENT) if self._exact else (slot, nested, nested()))
+                fields.append(
+                    (slot, nested | None | msgspec.UnsetType, ABSENT)
+                    if self._exact
+                    else (slot, nested, nested())
+                )
             elif member is msgspec.Raw:
                 fields.append((slot, msgspec.Raw, _NO_RAW))
             else:
                 kind = (int | float) if member is float else member
-                fields.append((slot, kind | None | msgspec.UnsetType if self._exact else kind | None, self._absent))
+                fields.append(
+                    (slot, kind | None | msgspec.UnsetType if self._exact else kind | None, self._absent)
+                )
         return msgspec.defstruct(
             "Record",
             fields,
@@ -166,11 +193,12 @@ class _Layout:
         for key, (slot, member) in slots.items():
             name = paths.write((*path, key))
             if isinstance(member, _Node):
-                nested = _Level(partial(level.objects_at, slot) if self._exact else partial(level.values, slot))
+                fetch = partial(level.objects_at, slot) if self._exact else partial(level.values, slot)
+                nested = _Level(fetch, whole=not self._exact)
                 inner: dict[str, pa.Array | Lazy] = {}
                 self._collect(nested, _slots(member), (*path, key), inner)
                 if self._exact:
-                    into[name] = Lazy(partial(_markers, level, slot))
+                    into[name] = Empties(partial(_markers, level, slot))
                 into.update(inner)
             elif member is msgspec.Raw:
                 into[name] = Lazy(partial(level.raw, slot))
@@ -190,10 +218,16 @@ def _slots(node: _Node) -> _Slots:
 
 
 class _Level:
-    """The objects of one nesting level in every row, fetched when the first of their columns is asked for."""
+    """The objects of one nesting level in every row, fetched when the first of their columns is asked for.
 
-    def __init__(self, fetch: Callable[[], list[Any]]) -> None:
+    Args:
+        fetch: Gives the objects.
+        whole: Every row has an object here, if need be one without members.
+    """
+
+    def __init__(self, fetch: Callable[[], list[Any]], *, whole: bool) -> None:
         self._fetch = fetch
+        self._whole = whole
         self._rows: list[Any] | None = None
 
     @property
@@ -222,12 +256,15 @@ class _Level:
     def exact(self, slot: str, absent: Any) -> pa.Array:
         """A column of any values, with ``absent`` in the rows without one."""
         values = self.objects_at(slot)
-        return col.from_values(values if absent is ABSENT else [ABSENT if value is None else value for value in values])
+        return col.from_values(
+            values if absent is ABSENT else [ABSENT if value is None else value for value in values]
+        )
 
     def raw(self, slot: str) -> pa.Array:
         """A column of JSON text."""
-        texts = [bytes(getattr(row, slot, b"")) or None for row in self.rows]
-        return col.json_array(pa.array(texts, pa.binary()).cast(pa.string()))
+        raws = self.values(slot) if self._whole else [getattr(row, slot, _NO_RAW) for row in self.rows]
+        texts = pa.array(list(map(bytes, raws)), pa.binary()).cast(pa.string())
+        return col.json_array(pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts))
 
 
 def _markers(level: _Level, slot: str) -> pa.Array:
@@ -244,4 +281,7 @@ def _marker(value: Any) -> str | None:
 
 
 def _has_member(row: msgspec.Struct) -> bool:
-    return any(value is not ABSENT and value is not _NO_RAW for value in map(partial(getattr, row), row.__struct_fields__))
+    return any(
+        value is not ABSENT and value is not _NO_RAW
+        for value in map(partial(getattr, row), row.__struct_fields__)
+    )

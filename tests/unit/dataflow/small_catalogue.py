@@ -1,11 +1,12 @@
 """A catalogue of a dozen components with real parameter models, enough to write flows with."""
 
-from dataclasses import replace
+from typing import Literal
 
-from pydantic import model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from landbridge.components.params import ComponentParams, Param
 from landbridge.dataflow import ComponentInfo
+from landbridge.errors import FlowError
 
 
 class SftpParams(ComponentParams):
@@ -39,6 +40,26 @@ class RenameParams(ComponentParams):
     fields: list[Pair] = Param("What becomes what.")
 
 
+class OpenParams(BaseModel):
+    """Takes any key, and holds another model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pair: Pair | None = None
+    colour: Literal["red", "blue"] = "red"
+
+    @field_validator("colour", mode="before")
+    @classmethod
+    def _refuse(cls, value):
+        if value == "house error":
+            raise FlowError("LB-1999", "not this one", hint="another one")
+        if value == "bug":
+            raise RuntimeError(value)
+        if value == "wrong":
+            raise ValueError("This is not a colour")
+        return value
+
+
 class ReaderParams(ComponentParams):
     select: str = Param("The fields.", default="*")
     where: str = Param("The condition.", default="")
@@ -56,6 +77,7 @@ class SmallCatalogue:
             _info("file.parse.dsv", "parser", "files", "records", errors=True),
             _info("field.rename", "transform", "records", "records", RenameParams, errors=True),
             _info("field.replace", "transform", "records", "records", errors=True),
+            _info("field.open", "transform", "records", "records", OpenParams, errors=True),
             _info("record.evaluate", "transform", "records", "records", errors=True),
             _info("file.format.dsv", "formatter", "records", "files", DsvParams),
             _info("file.format.json", "formatter", "records", "files"),
@@ -69,17 +91,16 @@ class SmallCatalogue:
     def ids(self):
         return sorted(self._components)
 
-    def describe(self, id, /):
-        return self._components.get(id)
+    def describe(self, wanted, /):
+        return self._components.get(wanted)
 
-    def with_failing(self, id, failure):
+    def with_failing(self, failing, failure):
         """The same catalogue in which looking up one component raises."""
         broken = SmallCatalogue()
-        broken._components[id] = replace(broken._components["field.rename"], id=id)
         describe = broken.describe
 
         def raising(wanted, /):
-            if wanted == id:
+            if wanted == failing:
                 raise failure
             return describe(wanted)
 
@@ -87,15 +108,15 @@ class SmallCatalogue:
         return broken
 
 
-def step(id, type, next=(), error=(), **params):
+def step(id_, component, succeeded=(), failed=(), **params):
     """A step as JSON."""
-    result = {"id": id, "type": type}
+    result = {"id": id_, "type": component}
     if params:
         result["params"] = params
-    if next:
-        result["next"] = list(next)
-    if error:
-        result["error"] = list(error)
+    if succeeded:
+        result["next"] = list(succeeded)
+    if failed:
+        result["error"] = list(failed)
     return result
 
 

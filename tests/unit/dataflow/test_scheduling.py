@@ -43,7 +43,7 @@ def test_the_consoles_form_is_understood():
 
 
 def test_names_match_without_regard_to_case_and_keep_their_spelling():
-    text = '{"id": null, "dataFlowId": "f1", "frequencyType": "once", "fullExtract": null, "schedulingStatus": "ready"}'
+    text = '{"id": null, "dataFlowId": "f1", "frequencyType": "once", "fullExtract": null}'
     scheduling = Scheduling.load(text)
     assert (scheduling.dataflow_id, scheduling.id, scheduling.enabled) == ("f1", "", True)
     changed = json.loads(replace(scheduling, dataflow_id="f2").dump())
@@ -103,6 +103,15 @@ def test_all_bad_values_are_told_at_once():
     with pytest.raises(DataflowError) as caught:
         load(limit=0, logLevel="loud")
     assert {problem.field for problem in caught.value.problems} == {"limit", "logLevel"}
+
+
+def test_text_that_is_no_scheduling_is_refused():
+    with pytest.raises(DataflowError, match="must hold a scheduling"):
+        Scheduling.load("[]")
+
+
+def test_an_id_may_be_a_number():
+    assert load(jobId=17).job_id == "17"
 
 
 def test_a_scheduling_without_a_dataflow_is_refused():

@@ -26,7 +26,7 @@ def same(one, other):
 
 
 @given(st.lists(st.lists(RECORDS, min_size=1, max_size=5), min_size=1, max_size=4))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_a_stream_of_objects_comes_back_as_it_went_in(pages):
     shredder = Shredder()
     for page in pages:

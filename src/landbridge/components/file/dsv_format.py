@@ -38,7 +38,9 @@ class FormatDsv(Formatter):
         """See the fields."""
 
         file_name: str = Param("Name of the file; may hold variables and `/`.", example="users_${now}.csv")
-        column_separator: str = Param("Text between two cells; `\\t` or `tab` for a tab.", default=",", example=";")
+        column_separator: str = Param(
+            "Text between two cells; `\\t` or `tab` for a tab.", default=",", example=";"
+        )
         quote_fields: bool = Param("Quote every value, not only those that need it.", default=False)
         escape_character: str | None = Param(
             "Character before a quote within a quoted value; quotes are doubled when it is not set.",
@@ -49,11 +51,17 @@ class FormatDsv(Formatter):
         write_header: bool = Param("Begin every file with the names of the columns.", default=True)
         dsv_format_version: str = Param("Dialect; only `Standard` is known.", default="Standard")
         max_file_size: float | None = Param(
-            "Begin a new part before a file grows beyond this size.", default=None, example=5000, unit="MB", ge=0.000001
+            "Begin a new part before a file grows beyond this size.",
+            default=None,
+            example=5000,
+            unit="MB",
+            ge=0.000001,
         )
         create_empty_file: bool = Param("Write a file even when there are no records.", default=False)
         columns: list[str] | None = Param(
-            "Exactly these columns in this order; other fields are left out.", default=None, example=["UID", "EMAIL"]
+            "Exactly these columns in this order; other fields are left out.",
+            default=None,
+            example=["UID", "EMAIL"],
         )
         defuse_formulas: bool = Param(
             "Put an apostrophe before texts that a spreadsheet would run as a formula.", default=False
@@ -126,7 +134,9 @@ class FormatDsv(Formatter):
             for piece in pieces:
                 spool.add(piece)
                 late = _union(late, piece)
-            self.services.log("info", f"{len(late) - len(header)} columns showed up late; the file is written again")
+            self.services.log(
+                "info", f"{len(late) - len(header)} columns showed up late; the file is written again"
+            )
             yield FileDrop()
             yield from self._write(late, spool.pieces())
 
@@ -140,7 +150,11 @@ class FormatDsv(Formatter):
             defuse_formulas=params.defuse_formulas,
         )
         mark = codecs.BOM_UTF8 if params.byte_order_mark else b""
-        names = dialect.header(header).encode(params.file_charset, "replace") if header and params.write_header else b""
+        names = (
+            dialect.header(header).encode(params.file_charset, "replace")
+            if header and params.write_header
+            else b""
+        )
         parts = Parts(
             params.file_name,
             head=mark + names,

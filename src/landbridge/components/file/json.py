@@ -180,12 +180,20 @@ class FormatJson(Formatter):
     class Params(ComponentParams):
         """See the fields."""
 
-        file_name: str = Param("Name of the file; may hold variables and `/`.", example="accounts_${now}.json")
+        file_name: str = Param(
+            "Name of the file; may hold variables and `/`.", example="accounts_${now}.json"
+        )
         max_file_size: float | None = Param(
-            "Begin a new part before a file grows beyond this size.", default=None, example=5000, unit="MB", ge=0.000001
+            "Begin a new part before a file grows beyond this size.",
+            default=None,
+            example=5000,
+            unit="MB",
+            ge=0.000001,
         )
         create_empty_file: bool = Param("Write a file even when there are no records.", default=False)
-        wrap_field: str | None = Param("Put the array under this key of an object.", default=None, example="results")
+        wrap_field: str | None = Param(
+            "Put the array under this key of an object.", default=None, example="results"
+        )
         layout: Literal["array", "lines"] = Param("One array, or one object a line.", default="array")
 
     params: Params
@@ -231,7 +239,9 @@ def _unwrap(file: FileStart, head: bytes, rest: Iterator[bytes], key: str) -> tu
             return head[match.end() :], rest
         chunk = next(rest, None)
         if chunk is None or len(head) > _WRAP_SEARCH_BYTES:
-            raise DataError("LB-4104", f'"{file.name}" has no array under "{key}"', hint="Check the param wrapField.")
+            raise DataError(
+                "LB-4104", f'"{file.name}" has no array under "{key}"', hint="Check the param wrapField."
+            )
         head += chunk
 
 

@@ -29,7 +29,13 @@ class Parts:
     """
 
     def __init__(
-        self, name: str, *, head: bytes = b"", foot: bytes = b"", separator: bytes = b"", max_bytes: int | None = None
+        self,
+        name: str,
+        *,
+        head: bytes = b"",
+        foot: bytes = b"",
+        separator: bytes = b"",
+        max_bytes: int | None = None,
     ) -> None:
         self._path = PurePosixPath(name)
         self._head = head

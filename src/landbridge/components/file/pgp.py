@@ -23,6 +23,7 @@ from landbridge.components.file.codec import (
     truncated,
     without_suffix,
 )
+from landbridge.components.file.pgp_process import RefusedError, refusals
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.errors import DataError, FlowError, LandbridgeError, Stalled, StorageError
@@ -170,8 +171,7 @@ class _Process:
 
     def _failed(self, status: int, reason: str) -> LandbridgeError:
         if status != pgp_process.REFUSED:
-            last = reason.strip().rpartition("\n")[2]
-            return self._broken(f"it ended with status {status}" + (f" ({last})" if last else ""))
+            return self._broken(f"it ended with status {status}" + (f" ({reason})" if reason else ""))
         if self._task["do"] == "encrypt":
             return _unfit(reason)
         if reason.startswith("No key to decrypt"):
@@ -180,6 +180,8 @@ class _Process:
                 f'"{self._name}" is encrypted for another key than privateKey',
                 hint="Set the right privateKey, or give the sender the public key that belongs to it.",
             )
+        if "Malformed Message" in reason:  # what the library says of content that it cannot expand
+            reason = "unreadable content; bzip2 compression is not supported"
         return damaged(self._name, offset=self._fed, cause=f"the message is incomplete or changed ({reason})")
 
     def _broken(self, cause: str) -> StorageError:
@@ -248,8 +250,9 @@ class _Pipes:
             yield part
 
     def reason(self) -> str:
-        """What the process, now ended, wrote to standard error."""
-        return _opened(self._process.stderr).read().decode(errors="replace")
+        """The last line that the process, now ended, wrote to standard error."""
+        text = _opened(self._process.stderr).read().decode(errors="replace")
+        return text.strip().rpartition("\n")[2]
 
     def _ready(self) -> set[object]:
         ready: set[object] = {key.fileobj for key, _ in self._selector.select(_PATIENCE_S)}
@@ -286,16 +289,18 @@ def _public_key(text: str) -> bytes:
             hint="Export the public one: gpg --armor --export KEY. Take the private key out of the dataflow.",
         )
     try:
-        certificate = pysequoia.Cert.from_bytes(key)
-    except RuntimeError as error:
+        with refusals():
+            certificate = pysequoia.Cert.from_bytes(key)
+    except RefusedError as error:
         raise _unreadable("publicKey", "LB-1411", error) from None
     if certificate.is_revoked:
         raise _unfit("it is revoked")
     _check_expiration(certificate)
     try:
-        pysequoia.encrypt(b"", recipients=[certificate])
-    except RuntimeError as error:
-        raise _unfit(pgp_process.first_line(error)) from None
+        with refusals():
+            pysequoia.encrypt(b"", recipients=[certificate])
+    except RefusedError as error:
+        raise _unfit(str(error)) from None
     return key
 
 
@@ -309,14 +314,17 @@ def _private_key(text: str, passphrase: str | None) -> tuple[bytes, str | None]:
             hint="Export it: gpg --armor --export-secret-keys KEY.",
         )
     try:
-        secret = pysequoia.Tsk.from_bytes(key)
-    except RuntimeError as error:
+        with refusals():
+            secret = pysequoia.Tsk.from_bytes(key)
+            certificate = secret.extract_certificate()
+    except RefusedError as error:
         raise _unreadable("privateKey", "LB-1413", error) from None
-    _check_expiration(secret.extract_certificate())
+    _check_expiration(certificate)
     try:
-        secret.decryptor(passphrase)
-    except RuntimeError as error:
-        reason = pgp_process.first_line(error)
+        with refusals():
+            secret.decryptor(passphrase)
+    except RefusedError as error:
+        reason = str(error)
         if "key is not encrypted" in reason:
             return key, None
         if "No suitable decryption subkey" in reason:
@@ -359,7 +367,7 @@ def _check_expiration(certificate: pysequoia.Cert) -> None:
 def _unreadable(param: str, code: str, error: Exception) -> FlowError:
     return FlowError(
         code,
-        f"{param} cannot be read as a PGP key: {pgp_process.first_line(error)}",
+        f"{param} cannot be read as a PGP key: {error}",
         hint="Paste one whole key with its BEGIN and END lines and its line breaks.",
     )
 

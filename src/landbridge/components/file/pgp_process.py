@@ -13,11 +13,13 @@ import base64
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 LENGTH_BYTES = 4
 REFUSED = 3
-"""Exit status when OpenPGP refuses the task; the reason is on standard error."""
+"""Exit status when OpenPGP refuses the task; the reason is the last line on standard error."""
 
 _INPUT, _OUTPUT = "/dev/stdin", "/dev/stdout"
 
@@ -38,9 +40,28 @@ def decryption(key: bytes, *, passphrase: str | None) -> dict[str, Any]:
     return {"do": "decrypt", "key": base64.b64encode(key).decode(), "passphrase": passphrase}
 
 
-def first_line(error: Exception) -> str:
-    """What pysequoia says went wrong, without the backtrace of its Rust parts."""
-    return str(error).partition("\n")[0].strip()
+class RefusedError(Exception):
+    """OpenPGP refuses what it is given; the text says why."""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what pysequoia raises into RefusedError.
+
+    It raises RuntimeError with a backtrace below the first line, and lets panics of its Rust parts through,
+    which some cut-off messages cause.
+
+    Raises:
+        RefusedError: pysequoia could not do what was asked for.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise RefusedError(str(error).partition("\n")[0].strip()) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RefusedError("OpenPGP cannot handle it") from None
 
 
 def main() -> int:
@@ -50,14 +71,15 @@ def main() -> int:
     task = json.loads(_read(int.from_bytes(_read(LENGTH_BYTES), "big")))
     key = base64.b64decode(task["key"])
     try:
-        if task["do"] == "encrypt":
-            certificate = pysequoia.Cert.from_bytes(key)
-            pysequoia.encrypt_file(_INPUT, _OUTPUT, recipients=[certificate], armor=task["armor"])
-        else:
-            decryptor = pysequoia.Tsk.from_bytes(key).decryptor(task["passphrase"])
-            pysequoia.decrypt_file(_INPUT, _OUTPUT, decryptor=decryptor)
-    except RuntimeError as error:
-        sys.stderr.write(first_line(error))
+        with refusals():
+            if task["do"] == "encrypt":
+                certificate = pysequoia.Cert.from_bytes(key)
+                pysequoia.encrypt_file(_INPUT, _OUTPUT, recipients=[certificate], armor=task["armor"])
+            else:
+                decryptor = pysequoia.Tsk.from_bytes(key).decryptor(task["passphrase"])
+                pysequoia.decrypt_file(_INPUT, _OUTPUT, decryptor=decryptor)
+    except RefusedError as error:
+        sys.stderr.write(f"\n{error}")
         return REFUSED
     return 0
 

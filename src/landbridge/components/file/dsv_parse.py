@@ -1,0 +1,231 @@
+"""``file.parse.dsv``: delimiter-separated text to records."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from pydantic import field_validator
+
+from landbridge.components.base import FileStart, Parser
+from landbridge.components.file.cells import separator_of
+from landbridge.components.file.dsv_blocks import Block, Blocks, as_utf8, read_header, rejoined
+from landbridge.components.file.inference import inferred
+from landbridge.components.params import ComponentParams, Param
+from landbridge.components.registry import component
+from landbridge.records import Batch, columns as col
+from landbridge.records.path import parse as parse_path, write
+
+_LINE_BREAKS = (b"\n", b"\r")
+
+
+@component("file.parse.dsv", title="Read DSV (CSV)")
+class ParseDsv(Parser):
+    """Read records from delimiter-separated values: CSV, TSV and their kin.
+
+    The first line names the columns. A dot in a name is part of the name, as IdentitySync has it. Values are texts,
+    leading zeros included, unless `inferTypes` is set. An empty cell is an absent field, a quoted empty one (`""`) an
+    empty text. A line that has more or fewer cells than the header, or is not text in the file's character set, is a
+    reject with its line number; the job goes on.
+    """
+
+    class Params(ComponentParams):
+        """See the fields."""
+
+        column_separator: str = Param(
+            "Character between two cells; `\\t` or `tab` for a tab.", default=",", example=";"
+        )
+        file_charset: str = Param(
+            "Character set of the file, or `auto-detect`.", default="UTF-8", example="auto-detect"
+        )
+        infer_types: bool = Param(
+            "Make booleans of `true` and `false`, and numbers of texts that are written as JSON numbers are.",
+            default=False,
+        )
+        add_filename: bool = Param("Add the name of the file each record comes from.", default=False)
+        filename_field: str = Param("Field that `addFilename` fills.", default="filename", example="filename")
+        escape_character: str | None = Param(
+            "Character before a quote within a quoted value; doubled quotes are understood as well.",
+            default=None,
+            example="\\",
+        )
+        empty_cells: Literal["absent", "empty"] = Param(
+            "What an empty cell means that is not quoted: no field at all, or an empty text.",
+            default="absent",
+        )
+        columns: list[str] | None = Param(
+            "Names of the columns, where the file has no header line.", default=None, example=["UID", "EMAIL"]
+        )
+
+        @field_validator("column_separator")
+        @classmethod
+        def _separator(cls, value: str) -> str:
+            separator = separator_of(value)
+            if len(separator) != 1 or not separator.isascii():
+                raise ValueError("must be one ASCII character")
+            return separator
+
+        @field_validator("escape_character")
+        @classmethod
+        def _one_character(cls, value: str | None) -> str | None:
+            if value is not None and (len(value) != 1 or not value.isascii()):
+                raise ValueError("must be one ASCII character")
+            return None if value == '"' else value
+
+        @field_validator("file_charset")
+        @classmethod
+        def _known_charset(cls, value: str) -> str:
+            if value.lower().replace("_", "-") in ("auto-detect", "autodetect", "auto"):
+                return "auto-detect"
+            try:
+                return codecs.lookup(value).name
+            except LookupError:
+                raise ValueError(f'unknown character set "{value}"') from None
+
+    params: Params
+
+    def parse(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
+        """Yield the records of one file."""
+        params = self.params
+        text = as_utf8(chunks, params.file_charset)
+        line = 1
+        names = params.columns
+        if names is None:
+            names, rest, lines = read_header(
+                text, separator=params.column_separator, escape=params.escape_character, name=file.name
+            )
+            line += lines
+            text = rejoined(rest, text)
+        if not names:
+            return
+        blocks = Blocks(text, separator=params.column_separator, escape=params.escape_character, line=line)
+        for block in blocks:
+            yield from self._records(file, blocks, block, names)
+            self._reject_broken(file, blocks)
+        self._reject_broken(file, blocks)
+
+    def _records(self, file: FileStart, blocks: Blocks, cut: Block, names: list[str]) -> Iterator[Batch]:
+        block: Block | None = cut
+        table, bad = self._read(cut, names)
+        if _ends_within_quotes(table, cut):
+            block = blocks.recut(cut)
+            if block is None:
+                return
+            table, bad = self._read(block, names)
+        self._reject_ragged(file, block, bad, len(names))
+        columns, table = self._texts(file, block, table, names)
+        built = {}
+        for name, column in zip(names, columns, strict=True):
+            if self.params.infer_types:
+                column = inferred(column)  # noqa: PLW2901 - the same column, typed
+            built[write((name,))] = column
+        batch = Batch(built, table.num_rows)
+        if self.params.add_filename:
+            batch = batch.put(parse_path(self.params.filename_field), col.constant(file.name, batch.num_rows))
+        if batch.num_rows:
+            yield batch
+
+    def _read(self, block: Block, names: list[str]) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
+        bad: list[pyarrow.csv.InvalidRow] = []
+
+        def skip(row: pyarrow.csv.InvalidRow) -> Literal["skip"]:
+            bad.append(row)
+            return "skip"
+
+        absent = self.params.empty_cells == "absent"
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(block.text),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names, use_threads=False, block_size=max(len(block.text) + 1, 64)
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self.params.column_separator,
+                escape_char=self.params.escape_character or False,
+                newlines_in_values=b'"' in block.text,
+                invalid_row_handler=skip,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.binary()),
+                strings_can_be_null=absent,
+                quoted_strings_can_be_null=False,
+                null_values=[""] if absent else [],
+            ),
+        )
+        return table, bad
+
+    def _texts(
+        self, file: FileStart, block: Block, table: pa.Table, names: list[str]
+    ) -> tuple[list[pa.Array], pa.Table]:
+        """The columns as text; rows that are not text in UTF-8 are rejected."""
+        arrays = [_flat(table.column(number)) for number in range(len(names))]
+        try:
+            return [array.cast(pa.string()) for array in arrays], table
+        except pa.ArrowInvalid:
+            pass
+        readable = [
+            all(map(_is_text, row)) for row in zip(*(array.to_pylist() for array in arrays), strict=True)
+        ]
+        for line in block.text.split(b"\n"):
+            if not _is_text(line):
+                self.services.reject_text(
+                    line.decode("utf-8", "replace"),
+                    file=file.name,
+                    line=block.line + block.text.count(b"\n", 0, block.text.find(line)),
+                    code="LB-4304",
+                    message="the line is not UTF-8 text; set fileCharset to the file's character set",
+                )
+        kept = table.filter(pa.array(readable))
+        return [_flat(kept.column(number)).cast(pa.string()) for number in range(len(names))], kept
+
+    def _reject_ragged(
+        self, file: FileStart, block: Block, bad: list[pyarrow.csv.InvalidRow], expected: int
+    ) -> None:
+        at = 0
+        for row in bad:
+            text = row.text.encode()
+            found = block.text.find(text, at)
+            at = found + len(text) if found >= 0 else at
+            self.services.reject_text(
+                row.text,
+                file=file.name,
+                line=block.line + block.text.count(b"\n", 0, found) if found >= 0 else None,
+                code="LB-4303",
+                message=f"the line has {row.actual_columns} cells instead of {expected}",
+            )
+
+    def _reject_broken(self, file: FileStart, blocks: Blocks) -> None:
+        for block in blocks.broken:
+            self.services.reject_text(
+                block.text.decode("utf-8", "replace").rstrip("\r\n"),
+                file=file.name,
+                line=block.line,
+                code="LB-4305",
+                message="a quoted value that begins on this line has no end",
+            )
+        blocks.broken.clear()
+
+
+def _ends_within_quotes(table: pa.Table, block: Block) -> bool:
+    """Whether the last value swallowed the end of the block: a stray quote misled the cut."""
+    if not table.num_rows or block.text.rstrip(b"\r\n").endswith(b'"'):
+        return False
+    last = table.column(table.num_columns - 1)[-1].as_py()
+    return last is not None and last.endswith(_LINE_BREAKS)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pc.cast(column.combine_chunks(), pa.binary())
+
+
+def _is_text(value: bytes | None) -> bool:
+    if value is None:
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

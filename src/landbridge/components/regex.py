@@ -1,0 +1,188 @@
+r"""Regular expressions with the meaning that Java's ``String.replaceAll`` gives them.
+
+RE2 does the work on whole columns where it knows the expression; what it refuses (look-around, back references,
+possessive repetition) goes to Python's ``re``, once for each distinct value of a column.
+
+Differences that are translated: ``\uXXXX``, ``(?<name>…)``, POSIX classes such as ``\p{Alpha}``, ``\h``, and in the
+replacement ``$1``, ``${name}`` and ``\$``. Java's intersection of classes (``[a-z&&[^b]]``) is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from landbridge.records import columns as col
+
+_POSIX: Final = {
+    "Lower": "a-z",
+    "Upper": "A-Z",
+    "ASCII": r"\x00-\x7F",
+    "Alpha": "a-zA-Z",
+    "Digit": "0-9",
+    "Alnum": "a-zA-Z0-9",
+    "Punct": r"!-/:-@\[-`{-~",
+    "Graph": "!-~",
+    "Print": " -~",
+    "Blank": r" \t",
+    "Cntrl": r"\x00-\x1F\x7F",
+    "XDigit": "0-9a-fA-F",
+    "Space": r" \t\n\x0B\f\r",
+}
+_TOKEN: Final = re.compile(
+    r"\\Q(?P<literal>.*?)(?:\\E|\Z)|\\u(?P<unicode>[0-9A-Fa-f]{4})|\\p\{(?:Is)?(?P<posix>[A-Za-z]+)\}"
+    r"|\\P\{(?P<not_posix>[A-Za-z]+)\}|\\(?P<blank>h)|(?P<escape>\\.)|(?P<group>\(\?<(?=[A-Za-z]))|(?P<open>\[\^?\]?)"
+    r"|(?P<close>\])|(?P<intersection>&&)",
+    re.DOTALL,
+)
+_REPLACEMENT: Final = re.compile(r"\\(.)|\$(\d)|\$\{(\w+)\}|(\$|\\\Z)", re.DOTALL)
+
+
+class Replacement:
+    """A compiled replacement.
+
+    Args:
+        pattern: Python form of the expression.
+        parts: The replacement: texts, and group numbers.
+        match_empty: Replace the empty text between characters, too, where the expression matches it.
+    """
+
+    def __init__(self, pattern: re.Pattern[str], parts: list[str | int], *, match_empty: bool) -> None:
+        self._pattern = pattern
+        self._parts = parts
+        self._match_empty = match_empty
+        self._re2 = "".join(_re2_part(part) for part in parts)
+        self._in_re2 = (match_empty or pattern.search("") is None) and self._re2_accepts()
+
+    def on_texts(self, column: pa.Array) -> pa.Array:
+        """Replace in every value of a string column."""
+        if self._in_re2:
+            return pc.replace_substring_regex(column, pattern=self._pattern.pattern, replacement=self._re2)
+        return col.map_values(column, self.on_text)
+
+    def on_text(self, text: str) -> str:
+        """Replace in one text."""
+        return self._pattern.sub(self._expand, text)
+
+    def _expand(self, match: re.Match[str]) -> str:
+        if not self._match_empty and match.start() == match.end():
+            return ""
+        return "".join(part if isinstance(part, str) else match[part] or "" for part in self._parts)
+
+    def _re2_accepts(self) -> bool:
+        probe = pa.array([""])
+        try:
+            pc.replace_substring_regex(probe, pattern=self._pattern.pattern, replacement=self._re2)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return False
+        return True
+
+
+def compile_replacement(regex: str, replacement: str, *, match_empty: bool = False) -> Replacement:
+    """Compile a Java expression and its replacement.
+
+    Raises:
+        ValueError: One of them is malformed, or uses what only Java has.
+    """
+    translated = _translated(regex)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            pattern = re.compile(translated, re.ASCII)
+    except (re.error, FutureWarning) as error:
+        raise ValueError(f"the regular expression {regex!r} is not understood: {error}") from None
+    return Replacement(pattern, _replacement_parts(replacement, pattern), match_empty=match_empty)
+
+
+def _translated(regex: str) -> str:
+    result = []
+    at = depth = 0
+    for match in _TOKEN.finditer(regex):
+        result.append(regex[at : match.start()])
+        at = match.end()
+        if match["open"] is not None:
+            depth += 1
+            result.append(match[0])
+        elif match["close"] is not None:
+            depth = max(0, depth - 1)
+            result.append(match[0])
+        elif match["intersection"] is not None and depth:
+            raise ValueError(
+                f"the regular expression {regex!r} intersects classes with &&, which is not supported"
+            )
+        else:
+            result.append(_translated_token(match, inside=depth > 0))
+    result.append(regex[at:])
+    return "".join(result)
+
+
+def _translated_token(match: re.Match[str], *, inside: bool) -> str:
+    if match["literal"] is not None:
+        return re.escape(match["literal"])
+    if match["unicode"]:
+        return re.escape(chr(int(match["unicode"], 16)))
+    if match["group"]:
+        return "(?P<"
+    if match["blank"]:
+        return r" \t\xA0" if inside else r"[ \t\xA0]"
+    for name, negation in (("posix", ""), ("not_posix", "^")):
+        members = _POSIX.get(match[name] or "")
+        if members:
+            if inside and negation:
+                raise ValueError(f"{match[0]} within a class is not supported")
+            return members if inside else f"[{negation}{members}]"
+    return match[0]
+
+
+def _replacement_parts(replacement: str, pattern: re.Pattern[str]) -> list[str | int]:
+    parts: list[str | int] = []
+    at = 0
+    while match := _REPLACEMENT.search(replacement, at):
+        parts.append(replacement[at : match.start()])
+        at = match.end()
+        escaped, digit, name, stray = match.groups()
+        if stray is not None:
+            raise ValueError(
+                f"the replacement {replacement!r} holds a stray {stray!r}; write it as \\{stray}"
+            )
+        if escaped is not None:
+            parts.append(escaped)
+        elif digit is not None:
+            number, at = _group_number(replacement, match.start(2), pattern)
+            parts.append(number)
+        else:
+            if name not in pattern.groupindex:
+                raise ValueError(
+                    f'the replacement {replacement!r} names the group "{name}", which is not in the expression'
+                )
+            parts.append(pattern.groupindex[name])
+    parts.append(replacement[at:])
+    return [part for part in parts if part != ""]
+
+
+def _group_number(replacement: str, start: int, pattern: re.Pattern[str]) -> tuple[int, int]:
+    """As Java: the digits that follow belong to the number as long as there is such a group."""
+    number = int(replacement[start])
+    at = start + 1
+    if number > pattern.groups:
+        raise ValueError(
+            f"the replacement {replacement!r} names the group {number}, which is not in the expression"
+        )
+    while (
+        at < len(replacement)
+        and replacement[at].isdecimal()
+        and number * 10 + int(replacement[at]) <= pattern.groups
+    ):
+        number = number * 10 + int(replacement[at])
+        at += 1
+    return number, at
+
+
+def _re2_part(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"\\{part}" if part <= 9 else "\\x"  # noqa: PLR2004 - RE2 has no more; it refuses the latter
+    return part.replace("\\", "\\\\")
