@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from landbridge import __version__
-from landbridge.cli import lint, run
+from landbridge.cli import connections, demo, lint, run, show
 from landbridge.errors import LandbridgeError
 
 EXIT_FAILED = 1
@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("lint")(lint.lint_flows)
+app.command("show")(show.show)
+app.command("components")(show.components)
+app.command("demo")(demo.demo)
+app.add_typer(connections.app, name="connections")
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from landbridge.components.catalogue import InstalledComponents
-from landbridge.dataflow import Dataflow, DataflowError, Problem, format_text
-from landbridge.dataflow.lint import lint
+from landbridge.dataflow import format_text
+from landbridge.dataflow.lint import lint_file
 from landbridge.dataflow.problems import errors_of
 
 
@@ -19,11 +19,10 @@ def lint_flows(
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
 ) -> None:
     """Check dataflows without running them. Exit code 1 when one has errors; warnings do not count."""
-    found = {str(path): problems_of(path) for path in flows}
+    catalogue = InstalledComponents()
+    found = {str(path): lint_file(path, catalogue) for path in flows}
     if as_json:
-        shown = [
-            {"flow": name, "problems": [p.as_json() for p in problems]} for name, problems in found.items()
-        ]
+        shown = [{"flow": name, "problems": [p.as_json() for p in problems]} for name, problems in found.items()]
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         for name, problems in found.items():
@@ -31,12 +30,3 @@ def lint_flows(
             typer.echo("  " + format_text(problems).replace("\n", "\n  "))
     if any(errors_of(problems) for problems in found.values()):
         raise typer.Exit(1)
-
-
-def problems_of(path: Path) -> list[Problem]:
-    """The problems of one file; a file that cannot be read is one problem."""
-    try:
-        flow = Dataflow.read(path)
-    except DataflowError as error:
-        return list(error.problems)
-    return lint(flow, InstalledComponents(), source=str(path))

@@ -45,9 +45,7 @@ def show_report(report: Report, *, rejects: Path, quiet: bool) -> None:
         console.print(_table(report.steps, seconds, final=True))
         for file in report.files:
             records = "" if file.records is None else f", {file.records:,} records"
-            console.print(
-                f"delivered {file.name} ({size_text(file.bytes)}{records})", highlight=False, markup=False
-            )
+            console.print(f"delivered {file.name} ({size_text(file.bytes)}{records})", highlight=False, markup=False)
         dry = "dry run " if report.dry_run else ""
         console.print(f"{dry}{_WORDS[report.status]} in {seconds:.1f} s (job {report.job})", highlight=False)
     if report.rejects and rejects.exists():

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import signal
-import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import anyio
 import typer
 
-from landbridge.cli.home import home_folder
-from landbridge.cli.progress import show_progress, show_report
-from landbridge.dataflow import Dataflow, EnvironmentSecrets, JobValues
-from landbridge.engine.counts import Report, Status
-from landbridge.engine.prepare import Prepared, prepare
-from landbridge.engine.rejects import RejectFile
-from landbridge.engine.runner import Job, Options, Runner
+from landbridge.cli.execution import Request, execute
+from landbridge.dataflow import Dataflow
+from landbridge.engine.counts import Status
+from landbridge.engine.runner import Options
 
 EXIT_CODES = {
     Status.SUCCEEDED: 0,
@@ -46,56 +38,27 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="Where to keep records that fail without an error path."),
     ] = None,
-    stall_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Give up on a step that hangs.")
-    ] = 300,
+    stall_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="Give up on a step that hangs.")] = 300,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the program's log, without secrets.")] = False,
 ) -> None:
     """Run a dataflow once.
 
     Exit code 0: succeeded; 1: failed, nothing was published; 2: wrong usage; 3: succeeded, but some records were
     rejected.
     """
-    dataflow = Dataflow.read(flow)
-    now = datetime.now(UTC)
-    job_id = f"{now:%Y%m%d%H%M%S}{secrets.token_hex(9)}"
-    ready = prepare(
-        dataflow,
-        job=JobValues(now=now, job_id=job_id, placeholders=_placeholders(values or [], values_file)),
-        source=EnvironmentSecrets(os.environ),
+    request = Request(
+        flow=Dataflow.read(flow),
+        placeholders=_placeholders(values or [], values_file),
+        options=Options(limit=limit, dry_run=dry_run, stall_timeout_s=stall_timeout),
+        rejects=rejects,
+        quiet=quiet,
+        debug=debug,
     )
-    rejects_path = rejects or home_folder() / "rejects" / f"{job_id}.jsonl"
-    with tempfile.TemporaryDirectory(prefix="landbridge-") as spool:
-        job = Job(
-            id=job_id,
-            dataflow=ready.plan.name,
-            started=now,
-            spool_dir=Path(spool),
-            rejects=RejectFile(rejects_path, job=job_id),
-            options=Options(limit=limit, dry_run=dry_run, stall_timeout_s=stall_timeout),
-        )
-        result = anyio.run(_drive, ready, job, quiet, backend_options={"use_uvloop": True})
+    result = anyio.run(execute, request, backend_options={"use_uvloop": True})
     if report:
         report.write_text(json.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    show_report(result, rejects=rejects_path, quiet=quiet)
     raise typer.Exit(EXIT_CODES[result.status])
-
-
-async def _drive(ready: Prepared, job: Job, quiet: bool) -> Report:
-    runner = Runner(ready.plan, ready.make, job)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, runner)
-        if not quiet:
-            tasks.start_soon(show_progress, runner)
-        result = await runner.run()
-        tasks.cancel_scope.cancel()
-    return result
-
-
-async def _stop_on_signal(runner: Runner) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async for number in received:
-            runner.cancel(f"it received {number.name}")
 
 
 def _placeholders(pairs: list[str], file: Path | None) -> dict[str, str]:

@@ -111,9 +111,7 @@ def _translated(regex: str) -> str:
             depth = max(0, depth - 1)
             result.append(match[0])
         elif match["intersection"] is not None and depth:
-            raise ValueError(
-                f"the regular expression {regex!r} intersects classes with &&, which is not supported"
-            )
+            raise ValueError(f"the regular expression {regex!r} intersects classes with &&, which is not supported")
         else:
             result.append(_translated_token(match, inside=depth > 0))
     result.append(regex[at:])
@@ -146,9 +144,7 @@ def _replacement_parts(replacement: str, pattern: re.Pattern[str]) -> list[str |
         at = match.end()
         escaped, digit, name, stray = match.groups()
         if stray is not None:
-            raise ValueError(
-                f"the replacement {replacement!r} holds a stray {stray!r}; write it as \\{stray}"
-            )
+            raise ValueError(f"the replacement {replacement!r} holds a stray {stray!r}; write it as \\{stray}")
         if escaped is not None:
             parts.append(escaped)
         elif digit is not None:
@@ -169,13 +165,9 @@ def _group_number(replacement: str, start: int, pattern: re.Pattern[str]) -> tup
     number = int(replacement[start])
     at = start + 1
     if number > pattern.groups:
-        raise ValueError(
-            f"the replacement {replacement!r} names the group {number}, which is not in the expression"
-        )
+        raise ValueError(f"the replacement {replacement!r} names the group {number}, which is not in the expression")
     while (
-        at < len(replacement)
-        and replacement[at].isdecimal()
-        and number * 10 + int(replacement[at]) <= pattern.groups
+        at < len(replacement) and replacement[at].isdecimal() and number * 10 + int(replacement[at]) <= pattern.groups
     ):
         number = number * 10 + int(replacement[at])
         at += 1

@@ -92,9 +92,7 @@ def get(id: str) -> type[Component]:  # noqa: A002 - the field's word
         loaded = _third_party()[id].load()
         if isinstance(loaded, type) and issubclass(loaded, Component):
             return loaded
-        raise FlowError(
-            "LB-1101", f'the package that provides component "{id}" does not define a component class'
-        )
+        raise FlowError("LB-1101", f'the package that provides component "{id}" does not define a component class')
     close = get_close_matches(id, ids(), n=1)
     hint = f'Did you mean "{close[0]}"?' if close else "`landbridge components` lists what there is."
     raise FlowError("LB-1101", f'unknown component "{id}"', hint=hint)

@@ -34,7 +34,7 @@ class Step:
     Attributes:
         id: Unique name in the dataflow, free text; blanks around it are trimmed.
         type: Id of its component, trimmed too, because public dataflows carry leading blanks.
-        params: The component's parameters as they stand in the JSON.
+        params: The component's parameters as they stand in the JSON; not shown, as they may hold secrets.
         next: Ids of the steps that get what this step hands on; absent, null and ``[]`` are all ``()``.
         error: Ids of the steps that get the records that failed in this step; empty likewise.
         raw: The JSON object the step comes from.
@@ -42,7 +42,7 @@ class Step:
 
     id: str
     type: str
-    params: JsonObject = field(default_factory=dict)
+    params: JsonObject = field(default_factory=dict, repr=False)
     next: tuple[str, ...] = ()
     error: tuple[str, ...] = ()
     raw: JsonObject = field(default_factory=dict, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import count
 from typing import Any, Final, Literal
@@ -36,7 +36,7 @@ class PlanStep:
         id: The step's id in the dataflow.
         component: Id of its component.
         kind: What sort of step it is.
-        params: Its parameters as they stand in the dataflow.
+        params: Its parameters as they stand in the dataflow; not shown, as they may hold secrets.
         next: The steps that get what it hands on, in the order of the dataflow.
         error: The steps that get its failed records; empty where its component has no error path.
     """
@@ -44,7 +44,7 @@ class PlanStep:
     id: str
     component: str
     kind: Kind
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = field(repr=False)
     next: tuple[str, ...] = ()
     error: tuple[str, ...] = ()
 
@@ -154,9 +154,9 @@ def describe_steps(flow: Dataflow, catalogue: Catalogue) -> tuple[dict[str, Comp
             problems.append(error(codes.COMPONENT_NOT_LOADED, message, step=step.id, field=place, hint=hint))
             continue
         if info is None:
-            hint = did_you_mean(
-                step.type, catalogue.ids(), otherwise="`landbridge components` lists what there is."
-            )
+            otherwise = "`landbridge components` lists what there is."
+            # Ids share long beginnings, so that only a close likeness is a slip and not another component.
+            hint = did_you_mean(step.type, catalogue.ids(), otherwise=otherwise, cutoff=0.85)
             message = f'unknown component "{step.type}"'
             problems.append(error(codes.UNKNOWN_COMPONENT, message, step=step.id, field=place, hint=hint))
             continue

@@ -157,10 +157,13 @@ def errors_of(problems: Iterable[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.severity == "error"]
 
 
-def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
-    """A hint that names the closest of the ``known`` words, or ``otherwise`` when none is close."""
+def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "", cutoff: float = 0.6) -> str:
+    """A hint that names the closest of the ``known`` words, or ``otherwise`` when none is close.
+
+    ``cutoff`` is the least likeness from 0 to 1, as in ``difflib.get_close_matches``.
+    """
     by_lower = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    close = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=cutoff)
     return f'Did you mean "{by_lower[close[0]]}"?' if close else otherwise
 
 

@@ -98,9 +98,7 @@ class Report:
             "started": self.started.isoformat(),
             "ended": self.ended.isoformat(),
             "steps": {step: counts.as_json() for step, counts in self.steps.items()},
-            "files": [
-                {"name": file.name, "bytes": file.bytes, "records": file.records} for file in self.files
-            ],
+            "files": [{"name": file.name, "bytes": file.bytes, "records": file.records} for file in self.files],
             "rejects": self.rejects,
         }
         if self.dry_run:

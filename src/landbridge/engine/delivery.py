@@ -77,9 +77,7 @@ class Lane:
 
     async def _begin(self, start: FileStart) -> None:
         upload = await self._store.create(start.name) if self._store else None
-        self._current = Staged(
-            name=start.name, order=self._station.order, station=self._station, upload=upload
-        )
+        self._current = Staged(name=start.name, order=self._station.order, station=self._station, upload=upload)
         self.staged.append(self._current)
 
     async def _append(self, chunk: bytes) -> None:

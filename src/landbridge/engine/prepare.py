@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from landbridge.components import registry
 from landbridge.components.base import Component, StepServices
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.components.params import ComponentParams
-from landbridge.dataflow import (
-    Dataflow,
-    DataflowError,
-    JobValues,
-    Plan,
-    PlanStep,
-    SecretSource,
-    make_plan,
-    resolve,
-)
-from landbridge.dataflow.lint import lint
+from landbridge.dataflow import Dataflow, DataflowError, JobValues, Plan, PlanStep, SecretSource, make_plan, resolve
+from landbridge.dataflow.lint import check_resolved
+from landbridge.dataflow.parameters import secret_values
 from landbridge.dataflow.problems import errors_of
 
 
@@ -32,8 +24,8 @@ class Prepared:
     """
 
     plan: Plan
-    secrets: frozenset[str]
-    _params: dict[str, ComponentParams]
+    secrets: frozenset[str] = field(repr=False)
+    _params: dict[str, ComponentParams] = field(repr=False)
 
     def make(self, step: PlanStep, services: StepServices) -> Component:
         """A new instance of the component of ``step``."""
@@ -48,9 +40,14 @@ def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared
     """
     catalogue = InstalledComponents()
     resolved = resolve(flow, job=job, source=source)
-    problems = errors_of(lint(resolved.flow, catalogue))
+    problems = errors_of(check_resolved(resolved.flow, catalogue))
     if problems:
         raise DataflowError(problems)
     plan = make_plan(resolved.flow, catalogue)
+    secrets = set(resolved.secrets)
+    for step in resolved.flow.steps:
+        info = catalogue.describe(step.type)
+        if info is not None:
+            secrets |= secret_values(step, info)
     params = {step.id: registry.get(step.component).Params.model_validate(step.params) for step in plan.steps}
-    return Prepared(plan=plan, secrets=resolved.secrets, _params=params)
+    return Prepared(plan=plan, secrets=frozenset(secrets), _params=params)

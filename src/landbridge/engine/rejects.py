@@ -39,9 +39,7 @@ def with_errors(records: Batch, errors: Sequence[RecordError]) -> Batch:
     """The records with ``_errorDetails``, as they travel on an error edge."""
     codes = col.from_values([number_of(error.code) for error in errors])
     messages = col.from_values([error.message for error in errors])
-    return records.put(parse(f"{ERROR_DETAILS}.errorCode"), codes).put(
-        parse(f"{ERROR_DETAILS}.errorMessage"), messages
-    )
+    return records.put(parse(f"{ERROR_DETAILS}.errorCode"), codes).put(parse(f"{ERROR_DETAILS}.errorMessage"), messages)
 
 
 def as_records(texts: Sequence[RejectedText]) -> Batch:
@@ -82,9 +80,7 @@ class RejectFile:
         lines = []
         for reject in rejects:
             self._number += 1
-            lines.append(
-                encoder.encode({"job": self._job, "step": step, "number": self._number, **reject}) + b"\n"
-            )
+            lines.append(encoder.encode({"job": self._job, "step": step, "number": self._number, **reject}) + b"\n")
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as file:
             file.writelines(lines)

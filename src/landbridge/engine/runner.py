@@ -271,10 +271,10 @@ class Runner:
 
     async def _drain(self, station: Station) -> None:
         if station.errors:
-            for batch in station.services.take_error_batches():  # type: ignore[attr-defined]
+            for batch in station.services.take_error_batches():
                 for channel in station.errors:
                     await channel.send(batch)
-        elif rejects := station.services.take_rejects():  # type: ignore[attr-defined]
+        elif rejects := station.services.take_rejects():
             await anyio.to_thread.run_sync(self._job.rejects.add, station.step.id, rejects)
 
     def _work(self, group: list[Station]) -> None:
@@ -369,14 +369,14 @@ class Runner:
             files=tuple(self._delivered),
             rejects=rejects,
             dry_run=self._job.options.dry_run,
-            error=error
-            and {
-                "code": error.code,
-                "step": error.step,
-                "message": error.message,
-                "hint": error.hint or None,
-            },
+            error=_shown(error),
         )
+
+
+def _shown(error: LandbridgeError | None) -> dict[str, str | None] | None:
+    if error is None:
+        return None
+    return {"code": error.code, "step": error.step, "message": error.message, "hint": error.hint or None}
 
 
 @contextmanager

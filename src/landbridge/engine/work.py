@@ -64,9 +64,7 @@ def chain(
     return results
 
 
-def _work(
-    station: Station, items: Iterator[Item], drain: Callable[[Station], None], limit: Limit
-) -> Iterator[Item]:
+def _work(station: Station, items: Iterator[Item], drain: Callable[[Station], None], limit: Limit) -> Iterator[Item]:
     component = station.component
     if isinstance(component, Parser):
         return _parse(station, component, _events(items), drain, limit)
@@ -188,9 +186,7 @@ def _format(station: Station, formatter: Formatter, batches: Iterator[Batch]) ->
     yield from _made(station, formatter.format(counted()))
 
 
-def _transform_files(
-    station: Station, transform: FileTransform, events: Iterator[FileEvent]
-) -> Iterator[FileEvent]:
+def _transform_files(station: Station, transform: FileTransform, events: Iterator[FileEvent]) -> Iterator[FileEvent]:
     for start in events:
         if isinstance(start, FileDrop):
             yield from _made(station, iter((start,)))

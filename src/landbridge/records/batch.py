@@ -11,8 +11,9 @@ Columns may be lazy: a field that no step asks for is never converted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import partial, reduce
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 import msgspec
@@ -159,15 +160,13 @@ class Batch:
 
     def put(self, path: Path, values: pa.Array) -> Batch:
         """Set ``path`` in every row where ``values`` has one; what stood there or below is replaced."""
+        if self._opaque(path):
+            new = col.to_values(values)
+            return self._through_objects(self._around(path), lambda row, number: _put_if(row, path, new[number]))
         name = paths.write(path)
         near = [*self._below(path), *self._ancestors(path)]
         if near:
             rows_set = col.valid(values)
-            if self._opaque(path):
-                new = col.to_values(values)
-                return self._through_objects(
-                    [name, *near], lambda row, number: _put_if(row, path, new[number])
-                )
             kept = {
                 other: col.blank(self.column(other), rows_set) if other in near else column
                 for other, column in self._columns.items()
@@ -196,7 +195,7 @@ class Batch:
         for path in removed:
             above = batch._above(path)
             if above:
-                batch = batch._through_objects(above, lambda row, _, path=path: objects.remove(row, path))
+                batch = batch._through_objects(above, partial(_remove, path))
             gone = {paths.write(path), *batch._below(path)} & batch._columns.keys()
             if gone:
                 left = {name: column for name, column in batch._columns.items() if name not in gone}
@@ -210,9 +209,7 @@ class Batch:
         if _nested(source, target) or self._tangled(source, target):
             names = self._around(source, target)
             return self._through_objects(names, lambda row, _: _move(row, source, target))
-        moved = {
-            name: paths.write(target + paths.parse(name)[len(source) :]) for name in self._at_or_below(source)
-        }
+        moved = {name: paths.write(target + paths.parse(name)[len(source) :]) for name in self._at_or_below(source)}
         if not moved:
             return self
         if source[:-1] == target[:-1]:
@@ -220,11 +217,7 @@ class Batch:
         else:
             renamed = {name: column for name, column in self._columns.items() if name not in moved}
             renamed.update({new: self._columns[old] for old, new in moved.items()})
-        return (
-            Batch(renamed, self.num_rows)
-            ._filled(target, moved.values())
-            ._with_emptied(self, [(source, set(moved))])
-        )
+        return Batch(renamed, self.num_rows)._filled(target, moved.values())._with_emptied(self, [(source, set(moved))])
 
     def copy(self, source: Path, target: Path) -> Batch:
         """Copy a value or a whole object. A row without the source keeps what it has at the target."""
@@ -232,7 +225,7 @@ class Batch:
             return self
         if _nested(source, target) or self._tangled(source, target):
             names = self._around(source, target)
-            return self._through_objects(names, lambda row, _: _put_if(row, target, objects.get(row, source)))
+            return self._through_objects(names, lambda row, _: _put_if(row, target, deepcopy(objects.get(row, source))))
         copied = {
             paths.write(target + paths.parse(name)[len(source) :]): self._columns[name]
             for name in self._at_or_below(source)
@@ -247,9 +240,7 @@ class Batch:
                 batch = batch.put(path, self.get(path))
             else:
                 names = [name for name in self._at_or_below(path) if name not in batch._columns]
-                batch = Batch(
-                    {**batch._columns, **{name: self._columns[name] for name in names}}, self.num_rows
-                )
+                batch = Batch({**batch._columns, **{name: self._columns[name] for name in names}}, self.num_rows)
         return batch
 
     def reorder(self, names: Iterable[str]) -> Batch:
@@ -284,13 +275,13 @@ class Batch:
         """Whether moving ``source`` to ``target`` is more than a change of names."""
         if self._opaque(source) or self._opaque(target):
             return True
-        in_the_way = [
-            name for name in self._ancestors(target) if not isinstance(self._columns[name], Empties)
-        ]
+        in_the_way = [name for name in self._ancestors(target) if not isinstance(self._columns[name], Empties)]
         return bool(self._at_or_below(target) or in_the_way) and bool(self._at_or_below(source))
 
     def _around(self, *touched: Path) -> list[str]:
-        found = chain.from_iterable((*self._ancestors(path), *self._at_or_below(path)) for path in touched)
+        """All columns that an operation on these paths can change."""
+        stems = [tuple(takewhile(lambda key: isinstance(key, str), path)) for path in touched]
+        found = chain.from_iterable((*self._ancestors(path), *self._at_or_below(path)) for path in stems)
         return list(dict.fromkeys(found))
 
     def _only(self, names: Iterable[str]) -> Batch:
@@ -323,9 +314,7 @@ class Batch:
             filled = _any_valid([new.column(column) for column in new.names], self.num_rows)
             return col.blank(self.column(name), filled)
 
-        return Batch(
-            {**self._columns, **{name: Empties(partial(without, name)) for name in above}}, self.num_rows
-        )
+        return Batch({**self._columns, **{name: Empties(partial(without, name)) for name in above}}, self.num_rows)
 
     def _with_emptied(self, before: Batch, moved: Sequence[tuple[Path, set[str]]]) -> Batch:
         """Add ``{}`` where the last member of an object has gone; lazily, as most flows drop the parent next."""
@@ -358,10 +347,10 @@ def _nested(one: Path, other: Path) -> bool:
 
 
 def _holds_values(column: pa.Array) -> bool:
-    """Whether a column holds a non-empty array or object, into which a longer path leads."""
+    """Whether a column holds arrays or non-empty objects, into which a longer path leads."""
     if not col.is_json(column):
         return False
-    return bool(pc.any(pc.match_substring_regex(column.storage, r'^(\[.*[^\s\]]|\{.*")')).as_py())
+    return bool(pc.any(pc.match_substring_regex(column.storage, r'^(\[|\{.*")')).as_py())
 
 
 def _any_valid(arrays: Sequence[pa.Array], length: int) -> pa.Array:
@@ -376,6 +365,10 @@ def _leaves(value: JsonObject, path: Path) -> Iterator[tuple[Path, Any]]:
             yield (*path, key), member
 
 
+def _remove(path: Path, row: JsonObject, _: int) -> None:
+    objects.remove(row, path)
+
+
 def _put_if(row: JsonObject, path: Path, value: Any) -> None:
     if value is not ABSENT:
         objects.put(row, path, value)
@@ -388,10 +381,7 @@ def _move(row: JsonObject, source: Path, target: Path) -> None:
         objects.put(row, target, value)
 
 
-Tree = dict[str, Any]
-
-
-def _tree(columns: Mapping[str, pa.Array]) -> Tree:
+def _tree(columns: Mapping[str, pa.Array]) -> dict[str | None, Any]:
     """Nest columns by path; a column that shares its path with an object is kept under the key None."""
     tree: dict[str | None, Any] = {}
     for name, column in columns.items():
@@ -399,7 +389,7 @@ def _tree(columns: Mapping[str, pa.Array]) -> Tree:
         for key in paths.parse(name):
             node = node.setdefault(str(key), {})
         node[None] = column
-    return tree  # type: ignore[return-value]
+    return tree
 
 
 def _object_texts(node: Mapping[str | None, Any], length: int) -> pa.Array:

@@ -97,11 +97,7 @@ def unify(columns: Sequence[pa.Array]) -> list[pa.Array]:
         kinds = {pa.string()}
     target = next(iter(kinds)) if len(kinds) == 1 else JSON
     return [
-        column
-        if column.type == target
-        else _absent(len(column), target)
-        if is_absent(column)
-        else to_json(column)
+        column if column.type == target else _absent(len(column), target) if is_absent(column) else to_json(column)
         for column in columns
     ]
 
@@ -149,9 +145,7 @@ def plain_text(column: pa.Array) -> pa.Array:
     if pa.types.is_float64(column.type):
         text = pc.cast(column, pa.string())
         # Arrow writes 1.0 as "1"; the point tells a reader that it was not an integer.
-        return pc.if_else(
-            pc.match_substring_regex(text, r"^-?\d+$"), pc.binary_join_element_wise(text, ".0", ""), text
-        )
+        return pc.if_else(pc.match_substring_regex(text, r"^-?\d+$"), pc.binary_join_element_wise(text, ".0", ""), text)
     if is_json(column):
         return _bare(column.storage)
     return pc.cast(column, pa.string())
@@ -180,7 +174,7 @@ def has_any(column: pa.Array, characters: bytes, *, controls: bool = False) -> b
 
 def bytes_of(column: pa.Array) -> memoryview:
     """The bytes of all strings of a column, one after the other, without a copy."""
-    return memoryview(_data(column))
+    return _data(column).data
 
 
 def _data(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from landbridge.records.path import Path
 
-JsonObject = dict[str, Any]
+JsonObject = dict[Any, Any]
 
 
 ABSENT: Final = UNSET
@@ -27,7 +27,7 @@ def get(value: Any, path: Path) -> Any:
     """The value at ``path`` below ``value``, or ABSENT."""
     for at, key in enumerate(path):
         if isinstance(value, dict):
-            value = value.get(str(key), ABSENT)
+            value = value.get(key, ABSENT)
             if value is ABSENT:
                 return ABSENT
         elif isinstance(value, list):
@@ -47,7 +47,8 @@ def put(value: Any, path: Path, new: Any) -> Any:
     """``value`` with ``new`` at ``path``; ``value`` itself is changed where it can be.
 
     Missing objects on the way are made, and anything else that stands in the way is replaced by an object. A key that
-    meets an array sets the member of each element that is an object; an index at the end of an array appends.
+    meets an array sets the member of each element that is an object. An index at the end of an array appends, index 0
+    makes an array, and any other index without an element changes nothing.
     """
     if not path:
         return new
@@ -61,9 +62,13 @@ def put(value: Any, path: Path, new: Any) -> Any:
         elif index == len(value):
             value.append(put(ABSENT, path[1:], new))
         return value
+    if isinstance(key, int):
+        return [put(ABSENT, path[1:], new)] if key == 0 else value
     if not isinstance(value, dict):
         value = {}
-    value[str(key)] = put(value.get(str(key), ABSENT), path[1:], new)
+    member = put(value.get(key, ABSENT), path[1:], new)
+    if member is not ABSENT:
+        value[key] = member
     return value
 
 
@@ -72,9 +77,9 @@ def remove(value: Any, path: Path) -> None:
     key = path[0]
     if isinstance(value, dict):
         if len(path) == 1:
-            value.pop(str(key), None)
-        elif str(key) in value:
-            remove(value[str(key)], path[1:])
+            value.pop(key, None)
+        elif key in value:
+            remove(value[key], path[1:])
     elif isinstance(value, list):
         index = _index(key)
         if index is None:
@@ -91,13 +96,12 @@ def change(value: Any, path: Path, new: Callable[[Any], Any]) -> None:
     """Replace each value at ``path`` by ``new(value)``; through an array, that of every element."""
     key = path[0]
     if isinstance(value, dict):
-        member = str(key)
-        if member not in value:
+        if key not in value:
             return
         if len(path) == 1:
-            value[member] = new(value[member])
+            value[key] = new(value[key])
         else:
-            change(value[member], path[1:], new)
+            change(value[key], path[1:], new)
     elif isinstance(value, list):
         index = _index(key)
         if index is None:

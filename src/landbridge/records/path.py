@@ -17,7 +17,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 _INDEX = re.compile(r"\[(\d+)\]")
-_PLAIN = re.compile(r"[^.\[]+")
+_PLAIN = re.compile(r"(?!')[^.\[]+")
 _SAFE = re.compile(r"[^.\[\]'\s](?:[^.\[\]]*[^.\[\]\s])?")
 
 

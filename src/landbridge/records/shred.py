@@ -93,9 +93,7 @@ class Shredder:
     def _shred(self, text: bytes, *, as_lines: bool) -> Batch:
         exact = _is_ambiguous(text)
         if not self._root.members and as_lines:
-            self._learn(
-                _decode(_OBJECTS, b"\n".join(text.split(b"\n", _SAMPLE_ROWS)[:_SAMPLE_ROWS]), as_lines=True)
-            )
+            self._learn(_decode(_OBJECTS, b"\n".join(text.split(b"\n", _SAMPLE_ROWS)[:_SAMPLE_ROWS]), as_lines=True))
         if self._root.members and self._root.has_slots():
             try:
                 return self._layout(exact=exact).batch(text, as_lines=as_lines)
@@ -169,17 +167,13 @@ class _Layout:
                 nested = self._struct(member)
                 # Without nulls about, an absent object can be an empty one, and no row needs a check.
                 fields.append(
-                    (slot, nested | None | msgspec.UnsetType, ABSENT)
-                    if self._exact
-                    else (slot, nested, nested())
+                    (slot, nested | None | msgspec.UnsetType, ABSENT) if self._exact else (slot, nested, nested())
                 )
             elif member is msgspec.Raw:
                 fields.append((slot, msgspec.Raw, _NO_RAW))
             else:
                 kind = (int | float) if member is float else member
-                fields.append(
-                    (slot, kind | None | msgspec.UnsetType if self._exact else kind | None, self._absent)
-                )
+                fields.append((slot, kind | None | msgspec.UnsetType if self._exact else kind | None, self._absent))
         return msgspec.defstruct(
             "Record",
             fields,
@@ -256,9 +250,7 @@ class _Level:
     def exact(self, slot: str, absent: Any) -> pa.Array:
         """A column of any values, with ``absent`` in the rows without one."""
         values = self.objects_at(slot)
-        return col.from_values(
-            values if absent is ABSENT else [ABSENT if value is None else value for value in values]
-        )
+        return col.from_values(values if absent is ABSENT else [ABSENT if value is None else value for value in values])
 
     def raw(self, slot: str) -> pa.Array:
         """A column of JSON text."""
@@ -282,6 +274,5 @@ def _marker(value: Any) -> str | None:
 
 def _has_member(row: msgspec.Struct) -> bool:
     return any(
-        value is not ABSENT and value is not _NO_RAW
-        for value in map(partial(getattr, row), row.__struct_fields__)
+        value is not ABSENT and value is not _NO_RAW for value in map(partial(getattr, row), row.__struct_fields__)
     )

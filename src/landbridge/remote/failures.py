@@ -64,8 +64,8 @@ def irreplaceable(what: str, where: str) -> ConnectionFailed:
     return ConnectionFailed(
         "LB-2207",
         f'{where} cannot replace the existing "{what}" in one step',
-        hint="Give every file its own name (such as export-${now}.csv), or set replaceExisting to deleteFirst, "
-        "which leaves a moment without the file.",
+        hint="Give every file its own name (such as export-${now}.csv), or set replaceExisting to "
+        "deleteFirst, which leaves a moment without the file.",
     )
 
 

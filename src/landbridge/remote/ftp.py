@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from anyio import Lock, to_thread
+from anyio import CancelScope, Lock, to_thread
 
 from landbridge.errors import ConnectionFailed, LandbridgeError, TransientError
 from landbridge.remote import failures
@@ -68,7 +68,8 @@ class FtpStore:
     ) -> None:
         client, self._client = self._client, None
         if client is not None:
-            await to_thread.run_sync(client.end)
+            with CancelScope(shield=True):
+                await to_thread.run_sync(client.end)
 
     async def list(self) -> Sequence[Entry]:
         """The files in the folder; see ``Store.list``.
@@ -105,7 +106,8 @@ class FtpStore:
             if received != size:
                 raise failures.changed(path, self._login.label)
         finally:
-            await to_thread.run_sync(client.end)
+            with CancelScope(shield=True):
+                await to_thread.run_sync(client.end if client.idle else client.close)
 
     async def create(self, name: str) -> FtpUpload:
         """Begin the file ``name``; see ``Store.create``.
@@ -184,11 +186,11 @@ class FtpStore:
                 return action(client)
 
         async with self._lock:
-            with suppress(_Lost):
+            with suppress(_LostError):
                 return await self._once(work)
             try:
                 return await self._once(work)
-            except _Lost:
+            except _LostError:
                 raise failures.lost(self.login.label) from None
 
     async def blocking(self, work: Callable[[], T], *, what: str) -> T:
@@ -220,7 +222,7 @@ class FtpStore:
             await to_thread.run_sync(client.close)
             if isinstance(error, TransientError) and error.code != "LB-3101":
                 raise
-            raise _Lost from None
+            raise _LostError from None
 
     async def _prepare(self, folder: str) -> None:
         """Make sure that ``folder`` exists as far as it may be created, and rid it of dead writers' files."""
@@ -236,7 +238,7 @@ class FtpStore:
             await self.command(lambda client: _clean(client, folder), what=folder)
 
 
-class _Lost(Exception):
+class _LostError(Exception):
     """The command connection was closed."""
 
 
@@ -346,7 +348,8 @@ class FtpUpload:
         if data is not None:
             data.close()
         if client is not None:
-            await to_thread.run_sync(client.end if self._state == "open" and data is None else client.close)
+            with CancelScope(shield=True):
+                await to_thread.run_sync(client.end if client.idle else client.close)
 
     def _rename(self, client: FtpClient) -> None:
         try:

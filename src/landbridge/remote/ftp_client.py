@@ -1,4 +1,4 @@
-"""A blocking FTP and FTPS client for worker threads: the standard library's, with what servers in the field need.
+"""A blocking FTP and FTPS client for worker threads: the standard library's, and what servers need of it.
 
 The standard library is used because it lets a data connection continue the TLS session of its control
 connection, which vsftpd and FileZilla Server demand by default; asyncio's TLS cannot do that.
@@ -9,19 +9,19 @@ from __future__ import annotations
 import ftplib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from landbridge.errors import ConnectionFailed, LandbridgeError, TransientError
 from landbridge.remote import failures
 from landbridge.remote.publish import Entry
 
 Security = Literal["auto", "explicit", "implicit", "none"]
-"""``auto``: TLS where the server offers it. ``explicit``: TLS by AUTH TLS or nothing. ``implicit``: TLS from the first
-byte (port 990). ``none``: never TLS."""
+"""``auto``: TLS where the server offers it. ``explicit``: TLS by AUTH TLS or nothing. ``implicit``: TLS from
+the first byte (port 990). ``none``: never TLS."""
 
 DEFAULT_PORT = 21
 IMPLICIT_PORT = 990
@@ -67,6 +67,8 @@ class FtpClient(ftplib.FTP_TLS):
         super().__init__(context=_tls_context(login), timeout=login.timeout_s)
         self.features: frozenset[str] = frozenset()
         self._entered = False
+        self.idle = True
+        """Whether no transfer is under way, so that a command would be answered at once."""
 
     def open(self) -> None:
         """Connect, encrypt, log in.
@@ -85,7 +87,7 @@ class FtpClient(ftplib.FTP_TLS):
             raise ConnectionFailed(
                 "LB-2106",
                 f"the certificate of {login.label} cannot be trusted: {error.verify_message}",
-                hint="Ask the server's owner for a valid certificate, or for the one to give as caCertificate.",
+                hint="Ask its owner for a valid certificate, or for the one to give as caCertificate.",
             ) from None
         except (ssl.SSLError, EOFError, ftplib.Error) as error:
             raise self._no_ftp(str(error) or "the server closed the connection") from None
@@ -140,7 +142,8 @@ class FtpClient(ftplib.FTP_TLS):
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
         """Open a data connection, in the TLS session of the control connection."""
-        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        self.idle = False
+        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321 - plain FTP is a choice
         if self._prot_p:  # type: ignore[attr-defined]  # set by FTP_TLS.prot_p
             session = self.sock.session if isinstance(self.sock, ssl.SSLSocket) else None
             try:
@@ -149,6 +152,18 @@ class FtpClient(ftplib.FTP_TLS):
                 connection.close()
                 raise
         return connection, size
+
+    def retrlines(self, cmd: str, callback: Callable[[str], object] | None = None) -> str:
+        """Receive a listing, and go back to binary mode: in text mode servers give no sizes."""
+        reply = super().retrlines(cmd, callback)
+        self.voidcmd("TYPE I")
+        return reply
+
+    def voidresp(self) -> str:
+        """Wait for the reply that ends a transfer or a command."""
+        reply = super().voidresp()
+        self.idle = True
+        return reply
 
     def end(self) -> None:
         """Log out; never raises."""
@@ -215,13 +230,10 @@ class FtpClient(ftplib.FTP_TLS):
                     yield Entry(name=name, size=size, modified=self._modified(name))
 
     def _names(self, *, hidden: bool) -> list[str]:
-        try:
-            listed = self.nlst("-a") if hidden else self.nlst()
-        except ftplib.error_perm as error:
-            if str(error).startswith("550"):  # how some servers list an empty folder
-                return []
-            raise
-        return [name.rpartition("/")[2] for name in listed]
+        for arguments in (["-a"], []) if hidden else ([],):
+            with suppress(ftplib.error_perm):  # -a is not known everywhere, and an empty folder may be a 550
+                return [name.rpartition("/")[2] for name in self.nlst(*arguments)]
+        return []
 
     def _modified(self, name: str) -> datetime:
         try:
@@ -233,12 +245,12 @@ class FtpClient(ftplib.FTP_TLS):
         return ConnectionFailed(
             "LB-2107",
             f"{self._login.label} answers, but no FTP session could be agreed on: {reason}",
-            hint="Check the port and the step's security: implicit TLS usually listens on port 990, the rest on 21.",
+            hint="Check the port and the step's security: implicit TLS usually has port 990, the rest 21.",
         )
 
 
 class explained:  # noqa: N801 - reads as a statement
-    """Turn the library's errors into ours; a lost connection passes through, so that the caller can try again."""
+    """Turn the library's errors into ours; a lost connection passes, so that the caller can try again."""
 
     def __init__(self, what: str, login: FtpLogin) -> None:
         self._what = what
@@ -247,7 +259,7 @@ class explained:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, (LandbridgeError, *LOST)):
             return
         if isinstance(error, TimeoutError):

@@ -1,1 +1,1 @@
-"""Emulated vendors and servers: for demos, tests and rehearsals before any credential exists."""
+"""Emulated vendors and invented people: to try, test and rehearse a dataflow before any credential exists."""

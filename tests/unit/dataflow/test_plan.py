@@ -272,6 +272,16 @@ def test_an_unknown_component_is_told_with_the_closest_one():
     assert found.hint == 'Did you mean "field.rename"?'
 
 
+def test_a_component_that_is_missing_is_not_taken_for_a_misspelt_other_one():
+    found = only_problem(step("a", "datasource.read.amazon.s3", ["b"]), step("b", WRITER))
+    assert "landbridge components" in found.hint
+
+
+def test_the_parameters_of_a_plan_are_not_shown():
+    made = plan(step("a", "file.empty", fileName="hunter2"))
+    assert "hunter2" not in repr(made)
+
+
 @pytest.mark.parametrize(
     ("failure", "code"),
     [

@@ -12,6 +12,8 @@ from pydantic import field_validator
 
 from landbridge.components.base import FileStart, OpenFile
 from landbridge.components.params import ComponentParams, Param
+from landbridge.errors import FlowError
+from landbridge.remote.endpoint import checked_endpoint
 from landbridge.remote.publish import Entry, Store, is_temporary
 
 
@@ -56,6 +58,18 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}{glob}") from None
 
 
+def endpoint(url: str | None) -> str | None:
+    """The address of a server in a parameter: encrypted, or on this machine.
+
+    Raises:
+        ValueError: It is no address, or unencrypted and elsewhere.
+    """
+    try:
+        return checked_endpoint(url) if url else None
+    except FlowError as error:
+        raise ValueError(f"{error.message}. {error.hint}") from None
+
+
 def selected(
     entries: Iterable[Entry], selection: FileSelection, *, changed_since: datetime | None = None
 ) -> list[Entry]:
@@ -71,7 +85,7 @@ def selected(
         entry
         for entry in entries
         if not is_temporary(entry.name)
-        and (pattern is None or pattern.fullmatch(entry.name))
+        and (pattern is None or pattern.fullmatch(entry.name.rpartition("/")[2]))
         and (changed_since is None or entry.modified >= changed_since)
     ]
     if selection.sort_by == "name":

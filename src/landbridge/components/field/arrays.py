@@ -26,9 +26,7 @@ class ArrayJoin(Transform):
 
         field: str = Param("The array to join.", example="profile.interests")
         separator: str = Param("Text between the elements.", default=",", aliases=("delimiter",), example=";")
-        element: str | None = Param(
-            "The member to take where elements are objects.", default=None, example="name"
-        )
+        element: str | None = Param("The member to take where elements are objects.", default=None, example="name")
 
     params: Params
 

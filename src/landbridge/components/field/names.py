@@ -31,9 +31,7 @@ class Copy(Transform):
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Adds the targets at the end."""
-        return before and list(
-            dict.fromkeys([*before, *(write(pair.paths[1]) for pair in self.params.fields)])
-        )
+        return before and list(dict.fromkeys([*before, *(write(pair.paths[1]) for pair in self.params.fields)]))
 
 
 @component("field.rename", title="Rename fields")
@@ -114,9 +112,7 @@ class Move(Transform):
     class Params(FieldList):
         """See the fields."""
 
-        after: str = Param(
-            "The field after which they go; empty for the beginning.", default="", example="UID"
-        )
+        after: str = Param("The field after which they go; empty for the beginning.", default="", example="UID")
 
     params: Params
 
@@ -134,9 +130,7 @@ class Move(Transform):
         anchor = parse(self.params.after.strip()) if self.params.after.strip() else None
         if anchor is None:
             return [*moved, *others]
-        last = max(
-            (at for at, name in enumerate(others) if parse(name)[: len(anchor)] == anchor), default=None
-        )
+        last = max((at for at, name in enumerate(others) if parse(name)[: len(anchor)] == anchor), default=None)
         end = len(others) if last is None else last + 1
         return [*others[:end], *moved, *others[end:]]
 

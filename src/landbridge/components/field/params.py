@@ -32,9 +32,7 @@ class FieldPair(ComponentParams):
     """A field and the one it becomes."""
 
     source_field: str = Param("The field to take.", example="profile.email")
-    target_field: str = Param(
-        "The field to make; in single quotes, dots are part of the name.", example="EMAIL"
-    )
+    target_field: str = Param("The field to make; in single quotes, dots are part of the name.", example="EMAIL")
 
     @property
     def paths(self) -> tuple[Path, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -62,9 +63,7 @@ class Replace(Transform):
 
             field: str = Param("The field, or `*` for all.", example="*")
             regex: str = Param("Regular expression as Java has them.", example="[|\\n]")
-            replacement: str = Param(
-                "Text to put in its place; `$1` is the first group.", default="", example=" "
-            )
+            replacement: str = Param("Text to put in its place; `$1` is the first group.", default="", example=" ")
 
             @model_validator(mode="after")
             def _compiles(self) -> Replace.Params.Rule:
@@ -76,9 +75,7 @@ class Replace(Transform):
         fields: list[Rule] = Param(
             "The replacements, in order.", example=[{"field": "*", "regex": "[|\\n]", "replacement": " "}]
         )
-        match_empty: bool = Param(
-            "Let the expression match the empty text between two characters.", default=False
-        )
+        match_empty: bool = Param("Let the expression match the empty text between two characters.", default=False)
 
     params: Params
 
@@ -105,9 +102,7 @@ class Replace(Transform):
                     for name in batch.names
                     if parse(name)[: len(path)] == path
                 }
-                batch = batch.with_columns(changed).change_within(
-                    path, lambda value, by=replacement: _within(value, by)
-                )
+                batch = batch.with_columns(changed).change_within(path, partial(_within, replacement))
         return batch
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
@@ -120,18 +115,18 @@ def _replaced(column: pa.Array, replacement: Replacement) -> pa.Array:
         return replacement.on_texts(column)
     if col.is_json(column):
         return col.json_array(
-            col.map_values(column.storage, lambda text: col.encode(_within(col.decode(text), replacement)))
+            col.map_values(column.storage, lambda text: col.encode(_within(replacement, col.decode(text))))
         )
     return column
 
 
-def _within(value: Any, replacement: Replacement) -> Any:
+def _within(replacement: Replacement, value: Any) -> Any:
     if isinstance(value, str):
         return replacement.on_text(value)
     if isinstance(value, list):
-        return [_within(element, replacement) for element in value]
+        return [_within(replacement, element) for element in value]
     if isinstance(value, dict):
-        return {key: _within(member, replacement) for key, member in value.items()}
+        return {key: _within(replacement, member) for key, member in value.items()}
     return value
 
 
@@ -161,9 +156,7 @@ class DateFormat(Transform):
                 aliases=("outputFormat", "toFormat", "format"),
                 example="dd/MM/yyyy",
             )
-            source_time_zone: str = Param(
-                "Zone of a value that names none.", default="UTC", example="Europe/Zurich"
-            )
+            source_time_zone: str = Param("Zone of a value that names none.", default="UTC", example="Europe/Zurich")
             target_time_zone: str = Param("Zone of the result.", default="UTC", example="Europe/Zurich")
 
             @model_validator(mode="after")
@@ -210,9 +203,7 @@ class DateFormat(Transform):
         failed = pc.and_(pc.is_valid(values), pc.is_null(rewritten))
         if pc.any(failed).as_py():
             rejected = batch.filter(failed)
-            error = RecordError(
-                "LB-4501", f'"{write(source)}" is not a date of the form {rule.source_format}'
-            )
+            error = RecordError("LB-4501", f'"{write(source)}" is not a date of the form {rule.source_format}')
             self.services.reject(rejected, [error] * rejected.num_rows)
             kept = pc.invert(failed)
             batch, rewritten = batch.filter(kept), rewritten.filter(kept)
@@ -221,7 +212,5 @@ class DateFormat(Transform):
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Adds targets that are fields of their own."""
-        targets = [
-            write(parse(rule.target_field.strip())) for rule in self.params.fields if rule.target_field
-        ]
+        targets = [write(parse(rule.target_field.strip())) for rule in self.params.fields if rule.target_field]
         return before and list(dict.fromkeys([*before, *targets]))

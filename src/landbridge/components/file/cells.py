@@ -95,7 +95,7 @@ class Dialect:
     def _needs_quotes(self, column: pa.Array) -> bool:
         if col.has_any(column, b"\r\n" + self.separator[:1].encode()):
             return True
-        return pc.min(pc.binary_length(column)).as_py() == 0
+        return bool(pc.min(pc.binary_length(column)).as_py() == 0)
 
     def _special(self) -> str:
         """Pattern of the values that need quotes: an empty text needs them to differ from an absent value."""

@@ -109,12 +109,13 @@ class ParseDsv(Parser):
         self._reject_broken(file, blocks)
 
     def _records(self, file: FileStart, blocks: Blocks, cut: Block, names: list[str]) -> Iterator[Batch]:
-        block: Block | None = cut
-        table, bad = self._read(cut, names)
-        if _ends_within_quotes(table, cut):
-            block = blocks.recut(cut)
-            if block is None:
+        block = cut
+        table, bad = self._read(block, names)
+        if _ends_within_quotes(table, block):
+            whole = blocks.recut(block)
+            if whole is None:
                 return
+            block = whole
             table, bad = self._read(block, names)
         self._reject_ragged(file, block, bad, len(names))
         columns, table = self._texts(file, block, table, names)

@@ -24,7 +24,7 @@ from landbridge.records.shred import Shredder
 
 _OBJECT: Final = msgspec.json.Decoder(JsonObject)
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError)
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _WRAP_SEARCH_BYTES: Final = 1 << 20
 
 
@@ -264,7 +264,9 @@ def _problem(text: bytes) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _cut_off(file: FileStart) -> DataError:

@@ -69,7 +69,9 @@ class EncryptPgp(_Pgp):
             "The receiver's public key, ASCII-armoured, or that in base64.",
             example="-----BEGIN PGP PUBLIC KEY BLOCK-----\n…\n-----END PGP PUBLIC KEY BLOCK-----",
         )
-        armor: bool = Param("Write text (a third larger) instead of bytes.", default=False, example=False)
+        armor: bool = Param(
+            "Write text instead of bytes: a third larger and much slower.", default=False, example=False
+        )
 
     params: Params
 

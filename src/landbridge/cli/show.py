@@ -1,0 +1,98 @@
+"""``landbridge show`` and ``landbridge components``: what a dataflow does, and what one can be made of."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from landbridge.components import registry
+from landbridge.components.base import Component, ComponentSpec
+from landbridge.components.reference import Parameter, parameters_of, ports_of
+from landbridge.dataflow import Dataflow
+from landbridge.dataflow.graph import as_mermaid, as_text
+
+
+class GraphFormat(StrEnum):
+    """How a graph is printed."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+
+
+def show(
+    flow: Annotated[Path, typer.Argument(metavar="FLOW", help="Dataflow file.")],
+    graph: Annotated[GraphFormat, typer.Option("--format", help="Text, or Mermaid for documents.")] = GraphFormat.TEXT,
+) -> None:
+    """Show the steps of a dataflow and how they are joined."""
+    dataflow = Dataflow.read(flow)
+    typer.echo(as_text(dataflow) if graph is GraphFormat.TEXT else as_mermaid(dataflow))
+
+
+def components(
+    component: Annotated[str | None, typer.Argument(metavar="[ID]", help="Component id; all when left out.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with the JSON schema of the parameters.")
+    ] = False,
+) -> None:
+    """List the components, or describe one with its parameters."""
+    classes = [registry.get(component.strip())] if component else [registry.get(name) for name in registry.ids()]
+    if as_json:
+        described = [_as_json(cls) for cls in classes]
+        typer.echo(json.dumps(described[0] if component else described, indent=2, ensure_ascii=False))
+    elif component:
+        _describe(classes[0])
+    else:
+        _list([cls.spec for cls in classes])
+
+
+def _list(specs: list[ComponentSpec]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("component", "what it does", "takes", "gives"):
+        table.add_column(title, no_wrap=title == "component")
+    for spec in specs:
+        takes, gives = ports_of(spec.kind)
+        table.add_row(spec.id, spec.title, takes, gives)
+    Console().print(table)
+
+
+def _describe(cls: type[Component]) -> None:
+    console = Console()
+    takes, gives = ports_of(cls)
+    console.print(f"[bold]{cls.spec.id}[/bold]  {cls.spec.title}   ({takes} -> {gives})", highlight=False)
+    console.print(f"\n{cls.spec.doc}\n", highlight=False, markup=False)
+    rows = parameters_of(cls)
+    if not rows:
+        console.print("no parameters")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("parameter", "type", "default", "meaning"):
+        table.add_column(title, no_wrap=title == "parameter")
+    for row in rows:
+        table.add_row(row.name, row.type, _default(row), row.text)
+    console.print(table)
+
+
+def _default(row: Parameter) -> str:
+    return (
+        "required" if row.required else json.dumps(row.default, ensure_ascii=False) if row.default is not None else ""
+    )
+
+
+def _as_json(cls: type[Component]) -> dict[str, Any]:
+    takes, gives = ports_of(cls)
+    return {
+        "id": cls.spec.id,
+        "title": cls.spec.title,
+        "doc": cls.spec.doc,
+        "inputs": takes,
+        "outputs": gives,
+        "errorPath": cls.has_error_edge,
+        "extra": cls.spec.extra,
+        "params": cls.Params.model_json_schema(by_alias=True),
+    }
