@@ -75,9 +75,7 @@ def test_values_that_are_objects_are_counted():
     assert services.lines == [("warning", "1 values were left out: they are objects")]
 
 
-@pytest.mark.parametrize(
-    "params", [{"dpid": "my source"}, {"dpid": ""}, {"dpid": "478", "fileType": "delete"}]
-)
+@pytest.mark.parametrize("params", [{"dpid": "my source"}, {"dpid": ""}, {"dpid": "478", "fileType": "delete"}])
 def test_wrong_parameters_are_refused(params):
     with pytest.raises(ValueError, match="validation error"):
         make("file.format.aam", params)

@@ -39,9 +39,9 @@ def test_the_vendor_example_comes_out_as_the_vendor_writes_it():
 
 
 def test_the_records_of_the_public_dataflow_need_no_parameters():
-    assert lines(
-        {"id": "a", "g_gender": "f", "g_age": 31, "likes": [{"name": "Ski", "id": "7"}, {"name": "Go"}]}
-    ) == ["a^g_gender:f;g_age:31;likes:Ski,Go"]
+    assert lines({"id": "a", "g_gender": "f", "g_age": 31, "likes": [{"name": "Ski", "id": "7"}, {"name": "Go"}]}) == [
+        "a^g_gender:f;g_age:31;likes:Ski,Go"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,7 @@ def test_a_value_that_the_format_cannot_carry_is_left_out_and_counted(value):
         "a^y:1",
         "b^x:" + "x" * 254,
     ]
-    assert services.lines == [
-        ("warning", "1 values were left out: they are longer than 254 characters or objects")
-    ]
+    assert services.lines == [("warning", "1 values were left out: they are longer than 254 characters or objects")]
 
 
 @pytest.mark.parametrize("record", [{}, {"id": None}, {"id": ""}, {"id": "a^b"}, {"id": "a\nb"}], ids=str)
@@ -93,9 +91,7 @@ def test_a_record_without_a_usable_id_is_a_reject(record):
 
 
 def test_the_id_may_be_another_field_and_a_number():
-    assert lines({"id": "x", "profile": {"key": 7, "age": 3}}, idField="profile.key") == [
-        "7^id:x;profile.age:3"
-    ]
+    assert lines({"id": "x", "profile": {"key": 7, "age": 3}}, idField="profile.key") == ["7^id:x;profile.age:3"]
     with pytest.raises(FlowError):
         krux({}, idField="a..b")
 

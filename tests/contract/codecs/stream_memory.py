@@ -7,6 +7,7 @@ import json
 import random
 import resource
 import sys
+from datetime import UTC, datetime
 
 from landbridge.components.base import FileStart
 from landbridge.components.registry import get
@@ -16,6 +17,8 @@ BLOCK = 1_000_000
 
 class Services:
     """Just enough of what a running step gets."""
+
+    started = datetime(2026, 3, 2, tzinfo=UTC)
 
     def log(self, level, message):
         raise AssertionError(message)

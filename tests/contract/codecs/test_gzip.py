@@ -2,6 +2,7 @@
 
 import gzip
 import subprocess
+from typing import ClassVar
 
 import pytest
 
@@ -18,11 +19,9 @@ class TestGzip(CodecContract):
 
     @pytest.mark.parametrize("level", range(4))
     def test_every_level_can_be_opened(self, level):
-        class AtLevel(type(self)):
-            shrink_params = {"level": level}
-
+        self.shrink_params = {"level": level}
         content = csv_like(500_000)
-        assert gzip.decompress(AtLevel().shrunk(content)[1]) == content
+        assert gzip.decompress(self.shrunk(content)[1]) == content
 
     def test_the_header_holds_neither_time_nor_name(self):
         assert self.shrunk(b"x")[1][:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -44,9 +43,7 @@ class TestGzip(CodecContract):
         services = Services()
         ((_, back, _),) = self.expanded(gzip.compress(b"content") + b"garbage", services=services)
         assert back == b"content"
-        assert services.lines == [
-            ("warning", '"users.csv.gz": 7 bytes after the end of the gzip data are ignored')
-        ]
+        assert services.lines == [("warning", '"users.csv.gz": 7 bytes after the end of the gzip data are ignored')]
 
     def test_zeros_after_the_end_are_ignored_without_a_word(self):
         services = Services()
@@ -68,5 +65,5 @@ class TestGzip(CodecContract):
 
 class TestThreadedGzip(CodecContract):
     shrink, expand, suffix = "file.compress.gzip", "file.uncompress.gzip", ".gz"
-    shrink_params = {"threads": 2}
+    shrink_params: ClassVar[dict] = {"threads": 2}
     open_with_system_tool = TestGzip.open_with_system_tool

@@ -3,20 +3,20 @@
 import base64
 import os
 import subprocess
+import threading
 import time
+from pathlib import Path
 
 import pysequoia
 import pytest
 
 from landbridge.components.base import FileStart
 from landbridge.components.file import pgp
-from landbridge.errors import DataError, FlowError, StorageError
+from landbridge.errors import DataError, FlowError, Stalled, StorageError
 from tests.contract.codecs.contract import CodecContract, csv_like, files, make
 from tests.servers.process import find_program
 
-SECRET = pysequoia.Tsk.generate("Landbridge Test <test@example.com>")
-PRIVATE_KEY, PUBLIC_KEY = str(SECRET), str(SECRET.extract_certificate())
-OTHER = pysequoia.Tsk.generate("Somebody Else <else@example.com>")
+SEQUOIA_KEY = pysequoia.Tsk.generate("Somebody Else <else@example.com>")
 
 
 class GnuPG:
@@ -27,36 +27,62 @@ class GnuPG:
         home.mkdir(mode=0o700)
 
     def __call__(self, *arguments, content=b""):
-        command = [find_program("gpg"), "--batch", "--quiet", "--yes", "--pinentry-mode", "loopback", *arguments]
+        command = [
+            find_program("gpg"),
+            "--batch",
+            "--quiet",
+            "--yes",
+            "--pinentry-mode",
+            "loopback",
+            *arguments,
+        ]
         env = {**os.environ, "GNUPGHOME": str(self.home)}
         done = subprocess.run(command, input=content, capture_output=True, check=False, env=env)
         assert not done.returncode, done.stderr
         return done.stdout
 
-    def stop(self):
-        subprocess.run(
-            [find_program("gpgconf"), "--kill", "all"], env={**os.environ, "GNUPGHOME": str(self.home)}, check=True
+    def make_key(self, user, *kind, passphrase=""):
+        """Its public and its private form."""
+        self(
+            "--passphrase",
+            passphrase,
+            "--quick-gen-key",
+            user,
+            *(kind or ("future-default", "default")),
+            "never",
         )
+        public = self("--armor", "--export", user)
+        private = self("--passphrase", passphrase, "--armor", "--export-secret-keys", user)
+        return public.decode(), private.decode()
+
+    def stop(self):
+        env = {**os.environ, "GNUPGHOME": str(self.home)}
+        subprocess.run([find_program("gpgconf"), "--kill", "all"], env=env, check=True)
 
 
-@pytest.fixture(scope="class")
+@pytest.fixture(scope="module")
 def gpg(tmp_path_factory):
     # a socket of gpg-agent lies in the home folder, and its path must be short
     program = GnuPG(tmp_path_factory.mktemp("g") / "h")
-    program("--import", content=PRIVATE_KEY.encode())
     yield program
     program.stop()
 
 
+@pytest.fixture(scope="module")
+def keys(gpg):
+    return gpg.make_key("test@example.com")
+
+
 class TestPgp(CodecContract):
     shrink, expand, suffix = "file.encrypt.pgp", "file.decrypt.pgp", ".pgp"
-    shrink_params = {"publicKey": PUBLIC_KEY}
-    expand_params = {"privateKey": PRIVATE_KEY}
     is_deterministic = False
 
     @pytest.fixture(autouse=True)
-    def _gpg(self, gpg):
+    def _gpg(self, gpg, keys):
         self.gpg = gpg
+        self.public_key, self.private_key = keys
+        self.shrink_params = {"publicKey": self.public_key}
+        self.expand_params = {"privateKey": self.private_key}
 
     def open_with_system_tool(self, path, folder):
         return self.gpg("--decrypt", path)
@@ -83,13 +109,25 @@ class TestPgp(CodecContract):
         ((_, back, _),) = self.expanded(packed)
         assert back == b"content"
 
-    @pytest.mark.parametrize("options", [(), ("--armor",), ("-z", "0"), ("--compress-algo", "bzip2")], ids=str)
+    @pytest.mark.parametrize("options", [(), ("--armor",), ("-z", "0"), ("--compress-algo", "zip")], ids=str)
     def test_messages_of_gnupg_are_read(self, options):
         content = csv_like(2_000_000)
-        fingerprint = SECRET.extract_certificate().fingerprint
-        packed = self.gpg("--trust-model", "always", "-r", fingerprint, *options, "--encrypt", content=content)
+        packed = self.gpg("-r", "test@example.com", *options, "--encrypt", content=content)
         ((_, back, _),) = self.expanded(packed)
         assert back == content
+
+    def test_compression_with_bzip2_is_refused_by_name(self):
+        packed = self.gpg("-r", "test@example.com", "--compress-algo", "bzip2", "--encrypt", content=csv_like(9000))
+        with pytest.raises(DataError, match="bzip2"):
+            self.expanded(packed)
+
+    @pytest.mark.parametrize("profile", [pysequoia.Profile.RFC4880, pysequoia.Profile.RFC9580], ids=repr)
+    def test_keys_of_sequoia_work_too(self, profile):
+        key = pysequoia.Tsk.generate("x", profile=profile)
+        step = make(self.shrink, {"publicKey": str(key.extract_certificate())})
+        ((_, packed, _),) = files(step.transform(FileStart("a"), iter([b"content"])))
+        reverse = make(self.expand, {"privateKey": str(key)})
+        assert files(reverse.transform(FileStart("a.pgp"), iter([packed])))[0][1] == b"content"
 
     @pytest.mark.parametrize("form", ["armoured", "base64 of it", "base64 of the bytes", "with blanks around it"])
     def test_a_key_may_come_in_several_forms(self, form):
@@ -101,58 +139,59 @@ class TestPgp(CodecContract):
                 "with blanks around it": f"\n  {key}\n\n",
             }[form]
 
-        public = shaped(PUBLIC_KEY, bytes(SECRET.extract_certificate()))
-        private = shaped(PRIVATE_KEY, bytes(SECRET))
+        secret = pysequoia.Tsk.from_bytes(self.private_key.encode())
+        public = shaped(self.public_key, bytes(secret.extract_certificate()))
+        private = shaped(self.private_key, bytes(secret))
         step = make(self.shrink, {"publicKey": public})
         ((_, packed, _),) = files(step.transform(FileStart("a"), iter([b"x"])))
         step = make(self.expand, {"privateKey": private})
         assert files(step.transform(FileStart("a.pgp"), iter([packed])))[0][1] == b"x"
 
     @pytest.mark.parametrize(
-        ("key", "code"),
+        "key",
         [
-            ("not a key", "LB-1411"),
-            (base64.b64encode(b"not a key either").decode(), "LB-1411"),
-            (PUBLIC_KEY[:200], "LB-1411"),
-            (PRIVATE_KEY, "LB-1411"),
-            (base64.b64encode(bytes(SECRET)).decode(), "LB-1411"),
+            "not a key",
+            base64.b64encode(b"not a key either").decode(),
+            str(SEQUOIA_KEY.extract_certificate())[:200],
+            str(SEQUOIA_KEY),
+            base64.b64encode(bytes(SEQUOIA_KEY)).decode(),
         ],
+        ids=["no base64", "base64 of something", "cut off", "private", "private in base64"],
     )
-    def test_what_is_no_public_key_is_refused_before_anything_is_written(self, key, code):
+    def test_what_is_no_public_key_is_refused_before_anything_is_written(self, key):
         events = make(self.shrink, {"publicKey": key}).transform(FileStart("a"), iter([b"x"]))
         with pytest.raises(FlowError) as caught:
             next(events)
-        assert caught.value.code == code
+        assert caught.value.code == "LB-1411"
         assert "backtrace" not in str(caught.value)
 
     def test_an_expired_key_is_refused(self):
         old = pysequoia.Tsk.generate("old", validity_seconds=1)
         time.sleep(1.2)
         with pytest.raises(FlowError, match="it expired on") as caught:
-            files(make(self.shrink, {"publicKey": str(old.extract_certificate())}).transform(FileStart("a"), iter([b"x"])))
+            files(
+                make(self.shrink, {"publicKey": str(old.extract_certificate())}).transform(FileStart("a"), iter([b"x"]))
+            )
         assert caught.value.code == "LB-1412"
         with pytest.raises(FlowError, match="it expired on"):
             files(make(self.expand, {"privateKey": str(old)}).transform(FileStart("a"), iter([b"x"])))
 
     def test_a_revoked_key_is_refused(self):
-        certificate = SECRET.extract_certificate()
-        revocation = pysequoia.Cert.from_bytes(bytes(certificate) + bytes(certificate.revoke(SECRET.certifier())))
+        certificate = SEQUOIA_KEY.extract_certificate()
+        signature = certificate.revoke(SEQUOIA_KEY.certifier())
+        revocation = pysequoia.Cert.from_bytes(bytes(certificate) + bytes(signature))
         with pytest.raises(FlowError, match="revoked") as caught:
             files(make(self.shrink, {"publicKey": str(revocation)}).transform(FileStart("a"), iter([b"x"])))
         assert caught.value.code == "LB-1412"
 
     def test_a_key_that_only_signs_is_refused(self):
-        self.gpg("--passphrase", "", "--quick-gen-key", "signonly@example.com", "ed25519", "sign", "never")
-        key = self.gpg("--armor", "--export", "signonly@example.com").decode()
+        key, _ = self.gpg.make_key("signonly@example.com", "ed25519", "sign")
         with pytest.raises(FlowError, match="No suitable encryption subkey") as caught:
             files(make(self.shrink, {"publicKey": key}).transform(FileStart("a"), iter([b"x"])))
         assert caught.value.code == "LB-1412"
 
     def test_the_passphrase_is_needed_exactly_where_the_key_is_protected(self):
-        self.gpg("--passphrase", "hunter 22", "--quick-gen-key", "protected@example.com", "default", "default", "never")
-        public = self.gpg("--armor", "--export", "protected@example.com").decode()
-        exported = self.gpg("--passphrase", "hunter 22", "--armor", "--export-secret-keys", "protected@example.com")
-        private = exported.decode()
+        public, private = self.gpg.make_key("protected@example.com", passphrase="hunter 22")
         step = make(self.shrink, {"publicKey": public})
         ((_, packed, _),) = files(step.transform(FileStart("a"), iter([b"content"])))
 
@@ -166,16 +205,16 @@ class TestPgp(CodecContract):
             assert caught.value.code == "LB-1414"
             assert "wrong secret" not in str(caught.value)
         _, packed = self.shrunk(b"for a key without protection")
-        assert decrypted(privateKey=PRIVATE_KEY, passphrase="superfluous") == b"for a key without protection"
+        assert decrypted(privateKey=self.private_key, passphrase="superfluous") == b"for a key without protection"
 
-    @pytest.mark.parametrize("key", ["not a key", PUBLIC_KEY, PRIVATE_KEY[:300]])
+    @pytest.mark.parametrize("key", ["not a key", str(SEQUOIA_KEY.extract_certificate()), str(SEQUOIA_KEY)[:300]])
     def test_what_is_no_private_key_is_refused(self, key):
         with pytest.raises(FlowError) as caught:
             files(make(self.expand, {"privateKey": key}).transform(FileStart("a"), iter([b"x"])))
         assert caught.value.code == "LB-1413"
 
     def test_a_message_for_another_key_says_so(self):
-        step = make(self.shrink, {"publicKey": str(OTHER.extract_certificate())})
+        step = make(self.shrink, {"publicKey": str(SEQUOIA_KEY.extract_certificate())})
         ((_, packed, _),) = files(step.transform(FileStart("a"), iter([csv_like(3_000_000)])))
         with pytest.raises(DataError) as caught:
             self.expanded(packed)
@@ -187,6 +226,33 @@ class TestPgp(CodecContract):
         events = make(self.shrink, self.shrink_params).transform(FileStart("a"), iter([csv_like(2_000_000)]))
         for _ in events:
             assert set(tmp_path.iterdir()) == before
+
+    def run_as_process(self, monkeypatch, tmp_path, program):
+        path = tmp_path / "program.py"
+        path.write_text(program)
+        monkeypatch.setattr(pgp.pgp_process, "__file__", str(path))
+        return self.shrunk(csv_like(3_000_000))
+
+    def test_a_process_that_hangs_is_stopped(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(pgp, "_PATIENCE_S", 0.3)
+        for program in ("import time; time.sleep(60)", "import os, time; os.close(1); time.sleep(60)"):
+            with pytest.raises(Stalled) as caught:
+                self.run_as_process(monkeypatch, tmp_path, program)
+            assert caught.value.code == "LB-6401"
+            assert not Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+
+    @pytest.mark.parametrize(
+        ("program", "status"),
+        [
+            ("import os; os.kill(os.getpid(), 9)", "status -9"),
+            ("raise MemoryError('x')", "status 1 (MemoryError: x)"),
+        ],
+    )
+    def test_a_process_that_dies_is_an_error_of_this_machine(self, program, status, monkeypatch, tmp_path):
+        with pytest.raises(StorageError) as caught:
+            self.run_as_process(monkeypatch, tmp_path, program)
+        assert caught.value.code == "LB-7401"
+        assert status in caught.value.message
 
     def test_a_process_that_cannot_be_started_is_an_error_of_this_machine(self, monkeypatch):
         monkeypatch.setattr(pgp.sys, "executable", "/nonexistent/python")

@@ -1,16 +1,22 @@
 """file.compress.zip and file.uncompress.zip."""
 
+import hashlib
+import hmac
 import io
 import struct
 import subprocess
 import zipfile
+import zlib
 from datetime import UTC, datetime
+from typing import ClassVar
 
+import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from landbridge.components.base import CHUNK_BYTES, FileStart
 from landbridge.errors import DataError, FlowError
-from tests.contract.codecs.contract import CodecContract, Services, csv_like, cut, files, make
+from tests.contract.codecs.contract import CodecContract, csv_like, cut, files, make
 from tests.servers.process import find_program
 
 
@@ -37,9 +43,6 @@ class TestZip(CodecContract):
         assert start.name == "out/users.csv.zip"
         ((back, _, _),) = self.expanded(packed, name=start.name)
         assert back.name == "out/users.csv"
-
-    def test_a_changed_byte_is_found_or_harmless(self):
-        super().test_a_changed_byte_is_found_or_harmless()
 
     def test_the_entry_has_the_time_of_the_file_or_of_the_job(self):
         for modified, expected in (
@@ -68,7 +71,18 @@ class TestZip(CodecContract):
         assert self.expanded(archive([])) == []
 
     @pytest.mark.parametrize(
-        "name", ["../a.csv", "a/../../b.csv", "/etc/passwd", "..\\a.csv", "C:\\a.csv", "c:a.csv", "a\nb.csv", "..", "."]
+        "name",
+        [
+            "../a.csv",
+            "a/../../b.csv",
+            "/etc/passwd",
+            "..\\a.csv",
+            "C:\\a.csv",
+            "c:a.csv",
+            "a\nb.csv",
+            "..",
+            ".",
+        ],
     )
     def test_a_name_that_points_out_of_the_archive_is_refused(self, name):
         with pytest.raises(DataError) as caught:
@@ -104,7 +118,9 @@ class TestZip(CodecContract):
         with pytest.raises(DataError) as caught:
             files(step.transform(FileStart("a.zip"), iter([archive(entries)])))
         assert caught.value.code == "LB-4405"
-        assert len(files(make(self.expand, {"maxFiles": 4}).transform(FileStart("a.zip"), iter([archive(entries)])))) == 4
+        assert (
+            len(files(make(self.expand, {"maxFiles": 4}).transform(FileStart("a.zip"), iter([archive(entries)])))) == 4
+        )
 
     def test_a_directory_that_lists_other_entries_is_found(self):
         content = archive([("a.csv", b"1"), ("b.csv", b"2")])
@@ -130,12 +146,24 @@ class TestZip(CodecContract):
         (tmp_path / "b.csv").write_bytes(b"")
         subprocess.run([find_program("zip"), "-q", "all.zip", "a.csv", "b.csv"], cwd=tmp_path, check=True)
         found = self.expanded((tmp_path / "all.zip").read_bytes())
-        assert [(start.name, len(content)) for start, content, _ in found] == [("a.csv", 3_000_000), ("b.csv", 0)]
+        assert [(start.name, len(content)) for start, content, _ in found] == [
+            ("a.csv", 3_000_000),
+            ("b.csv", 0),
+        ]
 
-    def test_an_archive_streamed_without_compression_cannot_be_read_and_says_so(self, tmp_path):
-        packed = subprocess.run([find_program("zip"), "-q0", "-", "-"], input=b"abc", capture_output=True, check=True)
+    def test_an_archive_streamed_without_compression_cannot_be_read_and_says_so(self):
+        class Pipe(io.BytesIO):
+            def seekable(self):
+                return False
+
+            def tell(self):
+                raise io.UnsupportedOperation
+
+        target = Pipe()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as writer:
+            writer.writestr("a.csv", b"abc")
         with pytest.raises(DataError) as caught:
-            self.expanded(packed.stdout)
+            self.expanded(target.getvalue())
         assert caught.value.code == "LB-4406"
 
     def test_the_old_encryption_of_the_zip_program_is_read(self, tmp_path):
@@ -147,14 +175,32 @@ class TestZip(CodecContract):
         assert back == csv_like(10_000)
 
 
+# The ZIP libraries leave the hash function of the key derivation, which the format fixes, to a default.
+@pytest.mark.filterwarnings("ignore:PBKDF2 without 'hmac_hash_module':DeprecationWarning")
 class TestEncryptedZip(CodecContract):
     shrink, expand, suffix = "file.compress.zip", "file.uncompress.zip", ".zip"
-    shrink_params = expand_params = {"password": "correct horse"}
+    shrink_params: ClassVar[dict] = {"password": "correct horse"}
+    expand_params: ClassVar[dict] = shrink_params
     is_deterministic = False
     damage_may_show_as = (DataError, FlowError)
 
     def open_with_system_tool(self, path, folder):
-        pytest.skip("no program that opens AES archives is part of this machine")
+        """No program on a plain machine opens AES archives, so this follows WinZip's AE-2 specification."""
+        archived = path.read_bytes()
+        with zipfile.ZipFile(path) as reader:
+            (entry,) = reader.infolist()
+        name_length, extra_length = struct.unpack_from("<HH", archived, 26)
+        begin = 30 + name_length + extra_length
+        data = archived[begin : begin + entry.compress_size]
+        salt, check, secret, seal = data[:16], data[16:18], data[18:-10], data[-10:]
+        keys = hashlib.pbkdf2_hmac("sha1", b"correct horse", salt, 1000, 66)
+        assert keys[64:] == check
+        assert hmac.digest(keys[32:64], secret, "sha1")[:10] == seal
+        counters = np.zeros((len(secret) // 16 + 1, 2), "<u8")
+        counters[:, 0] = np.arange(1, len(counters) + 1)
+        encryptor = Cipher(algorithms.AES256(keys[:32]), modes.ECB()).encryptor()
+        stream = np.frombuffer(encryptor.update(counters.tobytes()), "u1")[: len(secret)]
+        return zlib.decompress((np.frombuffer(secret, "u1") ^ stream).tobytes(), -15)
 
     @pytest.mark.parametrize("password", ["wrong", ""])
     def test_a_wrong_or_missing_password_is_said(self, password):
@@ -165,7 +211,7 @@ class TestEncryptedZip(CodecContract):
         assert caught.value.code == "LB-1403"
         assert "correct" not in str(caught.value)
 
-    def test_the_password_is_asked_for_by_services_without_logging_it(self):
-        services = Services()
-        self.expanded(self.shrunk(b"secret")[1], services=services)
-        assert not services.lines
+    def test_letters_from_everywhere_may_be_in_the_password(self):
+        password = {"password": "Łódź-пароль-密码"}
+        ((_, packed, _),) = files(make(self.shrink, password).transform(FileStart("a"), iter([b"content"])))
+        assert files(make(self.expand, password).transform(FileStart("a.zip"), iter([packed])))[0][1] == b"content"

@@ -52,9 +52,7 @@ class FormatAam(Formatter):
         file_type: Literal["sync", "overwrite"] = Param(
             "`sync` adds to what is known of a user, `overwrite` replaces it.", default="sync", example="sync"
         )
-        create_empty_file: bool = Param(
-            "Write a file even when there are no records.", default=False, example=True
-        )
+        create_empty_file: bool = Param("Write a file even when there are no records.", default=False, example=True)
         max_file_size: float | None = Param(
             "Split into numbered parts below this size. Adobe advises 1000.",
             default=None,
@@ -76,9 +74,7 @@ class FormatAam(Formatter):
             FlowError: LB-1201, ``idField`` is not a field path.
         """
         params = self.params
-        lines = AttributeLines(
-            _LAYOUT, id_field=params.id_field, element=params.element, services=self.services
-        )
+        lines = AttributeLines(_LAYOUT, id_field=params.id_field, element=params.element, services=self.services)
         max_bytes = int(params.max_file_size * MEGABYTE) if params.max_file_size else None
         parts = Parts("part", max_bytes=max_bytes)
         names = map(self._name, count(1))

@@ -76,16 +76,12 @@ class AttributeLines:
     def of(self, batch: Batch) -> pa.Array:
         """The lines of ``batch``, each with its line feed, as a string array."""
         ids = col.plain_text(batch.get(self._id_path))
-        unusable = pc.fill_null(
-            pc.match_substring_regex(ids, rf"^$|[\x00-\x1f\x7f]|{self._layout.unsafe_in_id}"), True
-        )
+        unusable = pc.fill_null(pc.match_substring_regex(ids, rf"^$|[\x00-\x1f\x7f]|{self._layout.unsafe_in_id}"), True)
         if pc.any(unusable).as_py():
             self._reject(batch.filter(unusable))
             batch, ids = batch.filter(pc.invert(unusable)), ids.filter(pc.invert(unusable))
         columns = batch.remove(self._id_path).columns
-        attributes = [
-            text for name, column in columns.items() if (text := self._attribute(name, column)) is not None
-        ]
+        attributes = [text for name, column in columns.items() if (text := self._attribute(name, column)) is not None]
         if not attributes:
             return pc.binary_join_element_wise(ids, self._layout.after_id, "\n", "")
         # Arrow's own way to skip nulls would drop the rows in which all are null.
@@ -100,17 +96,13 @@ class AttributeLines:
             self._services.log("warning", f"{self._left_out} values were left out: they are {limit}objects")
 
     def _reject(self, batch: Batch) -> None:
-        error = RecordError(
-            "LB-4421", f'"{self._id_field}" is empty or holds a character that the format cannot carry'
-        )
+        error = RecordError("LB-4421", f'"{self._id_field}" is empty or holds a character that the format cannot carry')
         self._services.reject(batch, [error] * batch.num_rows)
 
     def _attribute(self, name: str, column: pa.Array) -> pa.Array | None:
         notation = self._layout.notation(self._clean(".".join(map(str, paths.parse(name)))))
         if col.is_json(column):
-            text = col.map_values(
-                column.storage, lambda value: self._several(col.decode(value), notation.between)
-            )
+            text = col.map_values(column.storage, lambda value: self._several(col.decode(value), notation.between))
         else:
             text = self._single(col.plain_text(column))
         lost = pc.equal(text, _LOST)

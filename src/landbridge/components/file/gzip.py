@@ -24,9 +24,7 @@ SUFFIX = ".gz"
 
 _MAGIC = b"\x1f\x8b"
 _GZIP_WRAPPER = 31  # zlib's notation for "window of 32 KiB, with gzip header and trailer"
-_MOST_AT_ONCE = (
-    4 * CHUNK_BYTES
-)  # a megabyte of gzip can hold a gigabyte: it must not all come out in one call
+_MOST_AT_ONCE = 4 * CHUNK_BYTES  # a megabyte of gzip can hold a gigabyte: it must not all come out in one call
 
 
 @component("file.compress.gzip", title="Compress with gzip")
@@ -62,9 +60,7 @@ class CompressGzip(FileTransform):
         yield FileStart(file.name + SUFFIX, modified=file.modified)
         whole = blocks(chunks)
         level, threads = self.params.level, self.params.threads
-        yield from blocks(
-            _compress(whole, level) if threads == 1 else _compress_threaded(whole, level, threads)
-        )
+        yield from joined(_compress(whole, level) if threads == 1 else _compress_threaded(whole, level, threads))
         yield FileEnd()
 
 

@@ -40,9 +40,7 @@ class FormatKrux(Formatter):
         """Parameters of file.format.krux."""
 
         file_name: str = Param("Name of the file; may hold variables and `/`.", example="krux_${now}.csv")
-        create_empty_file: bool = Param(
-            "Write a file even when there are no records.", default=False, example=True
-        )
+        create_empty_file: bool = Param("Write a file even when there are no records.", default=False, example=True)
         max_file_size: float | None = Param(
             "Begin a new part before a file grows beyond this size.",
             default=None,
@@ -50,9 +48,7 @@ class FormatKrux(Formatter):
             unit="MB",
             example=5000,
         )
-        id_field: str = Param(
-            "The field with the user's id, as Krux was told it.", default="id", example="id"
-        )
+        id_field: str = Param("The field with the user's id, as Krux was told it.", default="id", example="id")
         element: str = Param(
             "The member to take where the elements of an array are objects.", default="name", example="name"
         )
@@ -66,9 +62,7 @@ class FormatKrux(Formatter):
             FlowError: LB-1201, ``idField`` is not a field path.
         """
         params = self.params
-        lines = AttributeLines(
-            _LAYOUT, id_field=params.id_field, element=params.element, services=self.services
-        )
+        lines = AttributeLines(_LAYOUT, id_field=params.id_field, element=params.element, services=self.services)
         max_bytes = int(params.max_file_size * MEGABYTE) if params.max_file_size else None
         parts = Parts(params.file_name, max_bytes=max_bytes)
         for batch in batches:

@@ -80,7 +80,5 @@ class UncompressLzo(_Lzo):
         yield from joined(lzop.decode(source, name=file.name))
         ignored = sum(map(len, iter(source.take_some, b"")))
         if ignored:
-            self.services.log(
-                "warning", f'"{file.name}": {ignored} bytes after the end of the LZO data are ignored'
-            )
+            self.services.log("warning", f'"{file.name}": {ignored} bytes after the end of the LZO data are ignored')
         yield FileEnd()

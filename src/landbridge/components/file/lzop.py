@@ -153,9 +153,7 @@ class _Reader:
             packed_sums = () if is_stored else self._numbers(len(checks.packed))
             block = self._exactly(packed_size)
             if not is_stored:
-                self._check(
-                    block, checks.packed, packed_sums, "the checksum of a compressed block does not match"
-                )
+                self._check(block, checks.packed, packed_sums, "the checksum of a compressed block does not match")
                 block = self._expanded(block, size)
             self._check(block, checks.plain, plain_sums, "the checksum of a block does not match")
             yield block
@@ -174,9 +172,7 @@ class _Reader:
         if length > _LARGEST_EXTRA_FIELD:
             raise self._damaged("the length of its extra header field is impossible")
         field = _u32(length) + self._exactly(length)
-        self._check(
-            field, (checksum,), self._numbers(1), "the checksum of its extra header field does not match"
-        )
+        self._check(field, (checksum,), self._numbers(1), "the checksum of its extra header field does not match")
 
     def _numbers(self, count: int) -> tuple[int, ...]:
         part = self._exactly(4 * count)

@@ -332,9 +332,7 @@ def _private_key(text: str, passphrase: str | None) -> tuple[bytes, str | None]:
         if "No suitable decryption subkey" in reason:
             raise _unfit(reason) from None
         what = "does not open privateKey" if passphrase else "is missing: privateKey is protected by one"
-        raise FlowError(
-            "LB-1414", f"the passphrase {what}", hint="Set the passphrase of this step."
-        ) from None
+        raise FlowError("LB-1414", f"the passphrase {what}", hint="Set the passphrase of this step.") from None
     return key, passphrase
 
 

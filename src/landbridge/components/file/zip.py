@@ -164,9 +164,7 @@ class UncompressZip(FileTransform):
             archive.expanded += len(chunk)
             ratio = archive.expanded / archive.size
             if archive.expanded > _RATIO_FREE_BYTES and ratio > self.params.max_ratio:
-                raise _too_far(
-                    name, f"expands to more than {self.params.max_ratio} times its size", "maxRatio"
-                )
+                raise _too_far(name, f"expands to more than {self.params.max_ratio} times its size", "maxRatio")
             yield chunk
 
 
@@ -241,9 +239,7 @@ def _explained(error: stream_unzip.UnzipError, name: str, archive: _Archive) -> 
     if isinstance(error, stream_unzip.MissingPasswordError):
         return FlowError("LB-1403", f'"{name}" is encrypted', hint="Set the password of this step.")
     if isinstance(error, stream_unzip.IncorrectPasswordError):
-        return FlowError(
-            "LB-1403", f'the password does not open "{name}"', hint="Ask the sender for the password."
-        )
+        return FlowError("LB-1403", f'the password does not open "{name}"', hint="Ask the sender for the password.")
     if isinstance(error, stream_unzip.UnsupportedFeatureError):
         return DataError(
             "LB-4406",
