@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from charset_normalizer import from_bytes
+from charset_normalizer import CharsetMatch, from_bytes
 
 from landbridge.errors import DataError
 
@@ -37,21 +37,17 @@ def as_utf8(chunks: Iterator[bytes], charset: str) -> Iterator[bytes]:
         charset: Name of its character set, or ``auto-detect``: by byte order mark, else guessed from its beginning.
     """
     head = b""
-    wanted = _DETECT_BYTES if charset == "auto-detect" else max(len(mark) for mark, _ in _MARKS)
-    while len(head) < wanted and (chunk := next(chunks, None)) is not None:
+    while len(head) < _DETECT_BYTES and (chunk := next(chunks, None)) is not None:
         head += chunk
     name, head = _charset(head, charset)
     decoded = rejoined(head, chunks)
     if name not in ("utf-8", "ascii"):
         decoded = _transcoded(decoded, name)
     first = next(decoded, b"")
+    chunks = rejoined(first, decoded)
     if b"\r" in first and b"\n" not in first:
-        yield first.replace(b"\r", b"\n")
-        for chunk in decoded:
-            yield chunk.replace(b"\r", b"\n")
-        return
-    yield first
-    yield from decoded
+        chunks = (chunk.replace(b"\r", b"\n") for chunk in chunks)
+    yield from chunks
 
 
 def _charset(head: bytes, charset: str) -> tuple[str, bytes]:
@@ -63,9 +59,21 @@ def _charset(head: bytes, charset: str) -> tuple[str, bytes]:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        best = from_bytes(head).best()
-        return (best.encoding if best else "cp1252"), head
+        return _guessed(head), head
     return "utf-8", head
+
+
+def _guessed(text: bytes) -> str:
+    """The likeliest single-byte character set: Western European unless another one fits better."""
+    found = from_bytes(text)
+    best = found.best()
+    if best is None or any(_fits_as_well(match, best) for match in found if match.encoding == "cp1252"):
+        return "cp1252"
+    return best.encoding
+
+
+def _fits_as_well(match: CharsetMatch, best: CharsetMatch) -> bool:
+    return match.chaos <= best.chaos and match.coherence >= best.coherence
 
 
 def rejoined(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -207,9 +215,7 @@ def read_header(
             break
         head += chunk
         if len(head) > MAX_RECORD_BYTES:
-            raise DataError(
-                "LB-4301", f'the header of "{name}" has no end', hint="Check its quotes and the separator."
-            )
+            raise DataError("LB-4301", f'the header of "{name}" has no end', hint="Check its quotes and the separator.")
     match = pattern.match(head)
     end = match.end() if match else len(head)
     line = head[:end].decode("utf-8", "replace")

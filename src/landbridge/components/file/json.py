@@ -25,6 +25,7 @@ from landbridge.records.shred import Shredder
 _OBJECT: Final = msgspec.json.Decoder(JsonObject)
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_LINES_LOOKED_AT: Final = 100
 _WRAP_SEARCH_BYTES: Final = 1 << 20
 
 
@@ -77,27 +78,28 @@ class ParseJson(Parser):
         number = 1
         blocks = line_blocks(chunks)
         for block in blocks:
-            if number == 1 and _spans_lines(block):
-                yield from self._objects(file, chain([block], blocks))
-                return
-            yield from self._line_block(file, block, number)
+            try:
+                batch = self._shredder.lines(block)
+            except _MALFORMED:
+                if number == 1 and _is_row_of_objects(block):
+                    yield from self._objects(file, chain([block], blocks))
+                    return
+                yield from self._good_lines(file, block, number)
+            else:
+                yield batch
             number += block.count(b"\n")
 
-    def _line_block(self, file: FileStart, block: bytes, number: int) -> Iterator[Batch]:
-        try:
-            yield self._shredder.lines(block)
-        except _MALFORMED:
-            good = []
-            for at, line in enumerate(block.split(b"\n"), number):
-                if not line.strip():
-                    continue
-                problem = _problem(line)
-                if problem is None:
-                    good.append(line)
-                else:
-                    self._reject(line, file, at, problem)
-            if good:
-                yield self._shredder.lines(b"\n".join(good))
+    def _good_lines(self, file: FileStart, block: bytes, number: int) -> Iterator[Batch]:
+        """The lines of a block that are records; the others are rejects."""
+        good = []
+        for at, line in enumerate(block.split(b"\n"), number):
+            problem = _problem(line) if line.strip() else None
+            if problem:
+                self._reject(line, file, at, problem)
+            elif line.strip():
+                good.append(line)
+        if good:
+            yield self._shredder.lines(b"\n".join(good))
 
     def _objects(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
         """Objects that follow one another, each over several lines."""
@@ -106,8 +108,7 @@ class ParseJson(Parser):
             held += chunk
             ends = exact_ends(held).tolist()
             if ends:
-                texts = [held[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-                yield from self._elements(file, b"[" + b",".join(texts) + b"]")
+                yield from self._elements(file, _as_array(held, ends))
                 held = held[ends[-1] :]
         if held.strip():
             raise _cut_off(file)
@@ -180,9 +181,7 @@ class FormatJson(Formatter):
     class Params(ComponentParams):
         """See the fields."""
 
-        file_name: str = Param(
-            "Name of the file; may hold variables and `/`.", example="accounts_${now}.json"
-        )
+        file_name: str = Param("Name of the file; may hold variables and `/`.", example="accounts_${now}.json")
         max_file_size: float | None = Param(
             "Begin a new part before a file grows beyond this size.",
             default=None,
@@ -191,9 +190,7 @@ class FormatJson(Formatter):
             ge=0.000001,
         )
         create_empty_file: bool = Param("Write a file even when there are no records.", default=False)
-        wrap_field: str | None = Param(
-            "Put the array under this key of an object.", default=None, example="results"
-        )
+        wrap_field: str | None = Param("Put the array under this key of an object.", default=None, example="results")
         layout: Literal["array", "lines"] = Param("One array, or one object a line.", default="array")
 
     params: Params
@@ -239,19 +236,29 @@ def _unwrap(file: FileStart, head: bytes, rest: Iterator[bytes], key: str) -> tu
             return head[match.end() :], rest
         chunk = next(rest, None)
         if chunk is None or len(head) > _WRAP_SEARCH_BYTES:
-            raise DataError(
-                "LB-4104", f'"{file.name}" has no array under "{key}"', hint="Check the param wrapField."
-            )
+            raise DataError("LB-4104", f'"{file.name}" has no array under "{key}"', hint="Check the param wrapField.")
         head += chunk
 
 
-def _spans_lines(block: bytes) -> bool:
-    """Whether the first object goes on after the end of its first line."""
-    first = block.partition(b"\n")[0]
-    if _problem(first) is None:
+def _is_row_of_objects(block: bytes) -> bool:
+    """Whether text that is not JSON lines is objects one after the other, each over as many lines as it likes."""
+    ends = exact_ends(block).tolist()
+    if ends:
+        return _decodes(_as_array(block, ends))
+    return all(_problem(line) for line in block.split(b"\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT] if line.strip())
+
+
+def _as_array(text: bytes, ends: list[int]) -> bytes:
+    """The objects that end at ``ends`` as one array."""
+    return b"[" + b",".join(text[start:end] for start, end in zip([0, *ends], ends, strict=False)) + b"]"
+
+
+def _decodes(text: bytes) -> bool:
+    try:
+        _ELEMENTS.decode(text)
+    except _MALFORMED:
         return False
-    ends = exact_ends(block)
-    return len(ends) > 0 and int(ends[0]) > len(first) and _problem(block[: int(ends[0])]) is None
+    return True
 
 
 def _problem(text: bytes) -> str | None:
