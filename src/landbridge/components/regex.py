@@ -39,6 +39,8 @@ _TOKEN: Final = re.compile(
     r"|(?P<close>\])|(?P<intersection>&&)",
     re.DOTALL,
 )
+_PROBE: Final = "a b\n1-_."
+"""A text with a place for every assertion that has no length: begin and end, word boundary and none."""
 _REPLACEMENT: Final = re.compile(r"\\(.)|\$(\d)|\$\{(\w+)\}|(\$|\\\Z)", re.DOTALL)
 
 
@@ -56,7 +58,7 @@ class Replacement:
         self._parts = parts
         self._match_empty = match_empty
         self._re2 = "".join(_re2_part(part) for part in parts)
-        self._in_re2 = (match_empty or pattern.search("") is None) and self._re2_accepts()
+        self._in_re2 = not self._can_match_empty() and self._re2_accepts()
 
     def on_texts(self, column: pa.Array) -> pa.Array:
         """Replace in every value of a string column."""
@@ -72,6 +74,10 @@ class Replacement:
         if not self._match_empty and match.start() == match.end():
             return ""
         return "".join(part if isinstance(part, str) else match[part] or "" for part in self._parts)
+
+    def _can_match_empty(self) -> bool:
+        """Whether there are matches of no length, of which RE2 makes less than Java does."""
+        return any(match.start() == match.end() for match in self._pattern.finditer(_PROBE))
 
     def _re2_accepts(self) -> bool:
         probe = pa.array([""])

@@ -17,7 +17,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from landbridge.components.base import FileEnd, FileReader, FileStart, FileWriter, RecordReader, RecordWriter
+from landbridge.components.base import FileEnd, FileReader, FileWriter, RecordReader, RecordWriter
 from landbridge.dataflow.plan import Plan, PlanStep
 from landbridge.engine import stations as build
 from landbridge.engine.channel import Aborted, Channel, Ended, Item, NotWanted

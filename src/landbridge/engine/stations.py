@@ -7,8 +7,9 @@ are fused into one task, so that a batch passes them without changing threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from landbridge.components.base import (
     Component,
@@ -40,6 +41,7 @@ class Station:
         source: Where its items come from; None for the entry.
         outs: Where its results go.
         errors: Where its rejects go; without one they go to the reject store.
+        columns: The columns of its records, where the plan fixes them.
     """
 
     step: PlanStep
@@ -49,6 +51,7 @@ class Station:
     source: Channel | None = None
     outs: list[Channel] = field(default_factory=list)
     errors: list[Channel] = field(default_factory=list)
+    columns: Sequence[str] | None = None
 
     @property
     def counts(self) -> StepCounts:
@@ -76,6 +79,7 @@ def build(plan: Plan, make: Make, make_services: MakeServices) -> list[Station]:
             station.source = Channel()
             for edge, source in incoming:
                 _join(source, station.source, is_error=edge.kind == "error")
+            _follow_columns(station, [None if edge.kind == "error" else source.columns for edge, source in incoming])
             stations[step.id] = [station]
     return [station for step in plan.steps for station in stations[step.id]]
 
@@ -88,6 +92,17 @@ def _station(step: PlanStep, make: Make, make_services: MakeServices, *, order: 
 def _join(source: Station, channel: Channel, *, is_error: bool) -> None:
     (source.errors if is_error else source.outs).append(channel)
     channel.senders += 1
+
+
+def _follow_columns(station: Station, incoming: list[Sequence[str] | None]) -> None:
+    """Tell a formatter the columns that are known before a record is read, so that a file has them on any day."""
+    known: Sequence[str] | None = None
+    if all(columns is not None for columns in incoming):
+        known = list(dict.fromkeys(chain.from_iterable(columns or () for columns in incoming)))
+    if isinstance(station.component, Transform):
+        station.columns = station.component.columns(known)
+    elif isinstance(station.component, Formatter):
+        station.component.known_columns = known
 
 
 def fuse(stations: list[Station]) -> list[list[Station]]:

@@ -20,8 +20,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from landbridge.records import columns as col
-from landbridge.records import objects, path as paths
+from landbridge.records import columns as col, objects, path as paths
 from landbridge.records.objects import ABSENT, JsonObject
 from landbridge.records.path import Path
 
@@ -181,6 +180,11 @@ class Batch:
     def with_columns(self, columns: Mapping[str, pa.Array]) -> Batch:
         """The batch with other values in columns that it has, by written path."""
         return Batch({**self._columns, **columns}, self.num_rows)
+
+    def without_columns(self, names: Iterable[str]) -> Batch:
+        """The batch without these columns; unlike ``remove``, no empty object stays."""
+        gone = set(names)
+        return Batch({name: column for name, column in self._columns.items() if name not in gone}, self.num_rows)
 
     def change_within(self, path: Path, change: Callable[[Any], Any]) -> Batch:
         """Apply ``change`` to each value that ``path`` reaches inside arrays and whole objects, and only to those."""

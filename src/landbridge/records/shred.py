@@ -18,8 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from landbridge.records import columns as col
-from landbridge.records import path as paths
+from landbridge.records import columns as col, path as paths
 from landbridge.records.batch import Batch, Empties, Lazy
 from landbridge.records.objects import ABSENT, JsonObject
 from landbridge.records.path import Path

@@ -3,8 +3,7 @@
 import json
 import re
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from landbridge.dataflow import Dataflow, Step, make_plan
 from landbridge.dataflow.graph import as_mermaid, as_text

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.dataflow.java_time import compile_format, compile_parse
 from landbridge.errors import FlowError

@@ -4,11 +4,9 @@ import base64
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from landbridge.dataflow import CODES, Dataflow, format_text
-from landbridge.dataflow import problems as codes
+from landbridge.dataflow import CODES, Dataflow, format_text, problems as codes
 from landbridge.dataflow.lint import check_resolved, lint, lint_file
 from landbridge.dataflow.parameters import secret_values
 from landbridge.errors import FlowError
@@ -54,11 +52,8 @@ STEPS = st.fixed_dictionaries(
         "error": VALUES | st.lists(VALUES, max_size=3),
         "params": JSON
         | st.dictionaries(
-            st.sampled_from(
-                ["host", "port", "fields", "where", "script", "fileName", "password", "sortOrder"]
-            ),
-            VALUES
-            | st.lists(st.dictionaries(st.sampled_from(["sourceField", "targetField"]), VALUES), max_size=2),
+            st.sampled_from(["host", "port", "fields", "where", "script", "fileName", "password", "sortOrder"]),
+            VALUES | st.lists(st.dictionaries(st.sampled_from(["sourceField", "targetField"]), VALUES), max_size=2),
         ),
     },
 )
@@ -274,18 +269,14 @@ def test_a_fault_inside_a_list_is_told_with_its_place_in_the_list():
 
 
 def test_secrets_of_an_unknown_component_are_found_by_their_names():
-    found = check(
-        step("a", "datasource.read.nothing", ["w"], apiSecret="s3cret", host="h"), step("w", WRITER)
-    )
+    found = check(step("a", "datasource.read.nothing", ["w"], apiSecret="s3cret", host="h"), step("w", WRITER))
     assert [one.code for one in found] == [codes.UNKNOWN_COMPONENT, codes.PLAIN_CREDENTIAL]
 
 
 def test_placeholders_in_a_script_are_warnings_and_its_code_is_none():
     script = base64.b64encode(b"if (a) {{ b = `${c}` }} log('{{level}}')").decode()
     steps = (step("r", READER, ["s"]), step("s", "record.evaluate", ["w"], script=script), step("w", WRITER))
-    assert [(one.code, "level" in one.message) for one in check(*steps)] == [
-        (codes.UNFILLED_PLACEHOLDER, True)
-    ]
+    assert [(one.code, "level" in one.message) for one in check(*steps)] == [(codes.UNFILLED_PLACEHOLDER, True)]
 
 
 def test_a_named_group_in_a_replacement_is_no_variable():
@@ -316,12 +307,8 @@ def test_a_secret_as_a_file_name_is_a_warning():
 
 
 def test_one_slip_in_a_step_gives_one_problem_and_no_followers():
-    assert [one.code for one in check({"type": READER, "next": ["w"]}, step("w", WRITER))] == [
-        codes.STEP_WITHOUT_ID
-    ]
-    assert [one.code for one in check({"id": "r", "next": ["w"]}, step("w", WRITER))] == [
-        codes.STEP_WITHOUT_TYPE
-    ]
+    assert [one.code for one in check({"type": READER, "next": ["w"]}, step("w", WRITER))] == [codes.STEP_WITHOUT_ID]
+    assert [one.code for one in check({"id": "r", "next": ["w"]}, step("w", WRITER))] == [codes.STEP_WITHOUT_TYPE]
     assert [one.code for one in check(step("r", READER, ["x"]), step("w", WRITER))] == [codes.UNKNOWN_TARGET]
 
 

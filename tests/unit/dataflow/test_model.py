@@ -4,8 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from landbridge.dataflow import Dataflow, DataflowError, Step
 from landbridge.dataflow.model import MAX_DEPTH
@@ -14,9 +13,7 @@ from tests.unit.dataflow.small_catalogue import export_flow
 
 TEXT = st.text(max_size=8)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-JSON = st.recursive(
-    SCALARS, lambda i: st.lists(i, max_size=3) | st.dictionaries(TEXT, i, max_size=3), max_leaves=8
-)
+JSON = st.recursive(SCALARS, lambda i: st.lists(i, max_size=3) | st.dictionaries(TEXT, i, max_size=3), max_leaves=8)
 KEPT = ("id", "type", "params", "next", "error", "name", "description", "steps")
 UNKNOWN = st.dictionaries(TEXT.filter(lambda key: key not in KEPT), JSON, max_size=3)
 
@@ -95,9 +92,7 @@ def test_absent_null_and_empty_targets_mean_the_same(extra):
 
 def test_a_changed_value_is_written_and_the_rest_stays():
     flow = Dataflow.load(json.dumps(export_flow() | {"version": 7}))
-    steps = tuple(
-        replace(step, params={"fileName": "x"}) if step.id == "csv" else step for step in flow.steps
-    )
+    steps = tuple(replace(step, params={"fileName": "x"}) if step.id == "csv" else step for step in flow.steps)
     changed = json.loads(replace(flow, name="Other", steps=steps).dump())
     expected = export_flow() | {"version": 7, "name": "Other"}
     expected["steps"][1]["params"] = {"fileName": "x"}
@@ -218,9 +213,7 @@ def test_all_faults_are_told_in_one_go():
 
 
 def test_a_key_given_twice_and_a_misspelt_key_are_warnings():
-    flow, problems = Dataflow.examine(
-        '{"Name": "x", "steps": [{"id": "a", "id": "b", "type": "t", "nexts": []}]}'
-    )
+    flow, problems = Dataflow.examine('{"Name": "x", "steps": [{"id": "a", "id": "b", "type": "t", "nexts": []}]}')
     assert flow.steps[0].id == "b"
     assert [(problem.severity, problem.code, problem.field) for problem in problems] == [
         ("warning", "LB-1010", ""),

@@ -4,8 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.dataflow import Dataflow, DataflowError, make_plan
 from landbridge.dataflow.problems import errors_of
@@ -75,10 +74,7 @@ def test_every_step_stands_after_all_that_feed_it_and_no_edge_is_lost(steps):
     assert all(place[edge.source] < place[edge.target] for edge in made.edges)
     assert [edge.order for edge in made.edges] == list(range(len(made.edges)))
     named = [
-        (item["id"], target, kind)
-        for item in steps
-        for kind in ("next", "error")
-        for target in item.get(kind, [])
+        (item["id"], target, kind) for item in steps for kind in ("next", "error") for target in item.get(kind, [])
     ]
     assert sorted((edge.source, edge.target, edge.kind) for edge in made.edges) == sorted(named)
 
@@ -210,9 +206,7 @@ def test_an_edge_back_to_an_earlier_step_is_always_found(steps, data):
         if there not in item.get("next", []):
             item["next"] = [*item.get("next", []), there]
     last = steps[source]
-    last["error"] = (
-        [*dict.fromkeys([*last.get("error", []), str(target)])] if source != target else [str(target - 1)]
-    )
+    last["error"] = [*dict.fromkeys([*last.get("error", []), str(target)])] if source != target else [str(target - 1)]
     assert any(one.code in ("LB-1023", "LB-1024") for one in problems(*steps))
 
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.dataflow import DataflowError, Scheduling
 from tests.unit.dataflow.test_model import JSON, TEXT, canonical
@@ -55,9 +54,7 @@ def test_the_least_that_clients_send_gets_the_documented_defaults():
     assert scheduling == replace(Scheduling("", "f1"), raw=scheduling.raw)
 
 
-@pytest.mark.parametrize(
-    "time", ["2026-03-02 05:00:00", "2026-03-02T05:00:00Z", "2026-03-02T07:00:00.000+02:00"]
-)
+@pytest.mark.parametrize("time", ["2026-03-02 05:00:00", "2026-03-02T05:00:00Z", "2026-03-02T07:00:00.000+02:00"])
 def test_times_are_read_in_the_documented_and_the_sent_form(time):
     assert load(nextJobStartTime=time).next_job_start_time == datetime(2026, 3, 2, 5, tzinfo=UTC)
 
@@ -69,9 +66,7 @@ def test_numbers_and_truth_values_may_be_texts():
 
 
 def test_addresses_come_from_both_keys_once():
-    scheduling = load(
-        successEmailNotification="a@example.com, b@example.com", successEmails=["b@example.com"]
-    )
+    scheduling = load(successEmailNotification="a@example.com, b@example.com", successEmails=["b@example.com"])
     assert scheduling.success_emails == ("a@example.com", "b@example.com")
 
 

@@ -5,8 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.dataflow import Dataflow, DataflowError, EnvironmentSecrets, JobValues, resolve
 from landbridge.dataflow.variables import decode_script, steps_with_time_in_where
@@ -26,11 +25,7 @@ def filled(dataflow, /, *, environ=(), api_key="", **placeholders):
 
 
 def fill(text, *, key="fileName", environ=(), api_key="", **placeholders):
-    return (
-        filled(flow_with(**{key: text}), environ=environ, api_key=api_key, **placeholders)
-        .flow.steps[0]
-        .params[key]
-    )
+    return filled(flow_with(**{key: text}), environ=environ, api_key=api_key, **placeholders).flow.steps[0].params[key]
 
 
 def problem(text, *, key="fileName", **placeholders):
@@ -109,9 +104,7 @@ def test_the_rest_of_the_dataflow_stays_as_it_is():
 
 def test_the_api_key_comes_from_the_job_or_the_dataflow():
     assert fill("${apiKey}", api_key="3_abc") == "3_abc"
-    owned = Dataflow.load(
-        '{"apiKey": "3_own", "steps": [{"id": "a", "type": "t", "params": {"x": "${apiKey}"}}]}'
-    )
+    owned = Dataflow.load('{"apiKey": "3_own", "steps": [{"id": "a", "type": "t", "params": {"x": "${apiKey}"}}]}')
     assert filled(owned).flow.steps[0].params == {"x": "3_own"}
     found = problem("${apiKey}")
     assert found.code == "LB-1047"
@@ -161,9 +154,7 @@ def test_placeholders_in_a_script_are_filled_inside_its_base64():
     assert decode_script(result) == script.replace("{{token}}", "hush")
 
 
-@pytest.mark.parametrize(
-    "script", [encoded("a {{b}} c").rstrip("="), "Zm9v\nYmFy", "%%%", encoded("{{x}}") + "A"]
-)
+@pytest.mark.parametrize("script", [encoded("a {{b}} c").rstrip("="), "Zm9v\nYmFy", "%%%", encoded("{{x}}") + "A"])
 def test_a_script_without_values_to_fill_stays_to_the_letter(script):
     assert fill(script, key="script", other="1") == script
 

@@ -11,9 +11,13 @@ from landbridge.records.objects import ABSENT
 from landbridge.records.shred import Shredder
 
 KEYS = st.sampled_from(["a", "b", "c", "d.e", "0"])
-SCALARS = st.one_of(st.none(), st.booleans(), st.integers(0, 3), st.sampled_from([0.5, 1.0]), st.sampled_from(["", "x", '"y"']))
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(0, 3), st.sampled_from([0.5, 1.0]), st.sampled_from(["", "x", '"y"'])
+)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)), max_leaves=10
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
+    max_leaves=10,
 )
 RECORDS = st.lists(st.dictionaries(KEYS, VALUES, max_size=4), min_size=1, max_size=4)
 PATHS = st.lists(KEYS, min_size=1, max_size=3).map(tuple) | st.sampled_from([("a", 0), ("a", "b", 1), ("b", 0, "a")])

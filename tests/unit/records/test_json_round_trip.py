@@ -15,7 +15,9 @@ SCALARS = st.one_of(
     st.text(max_size=8),
 )
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=4)), max_leaves=12
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=4)),
+    max_leaves=12,
 )
 RECORDS = st.dictionaries(KEYS, VALUES, max_size=6)
 

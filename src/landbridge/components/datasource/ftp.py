@@ -32,9 +32,7 @@ class FtpParams(ComponentParams):
         "PEM text of a certificate to trust besides the system's, for a server with a private one.",
         default=None,
     )
-    remote_path: str = Param(
-        "Folder on the server; empty for the login folder.", default="", example="upload"
-    )
+    remote_path: str = Param("Folder on the server; empty for the login folder.", default="", example="upload")
     timeout: int = Param("Longest wait for a single answer.", default=60, ge=10, le=120, unit="s")
 
     @model_validator(mode="before")

@@ -20,9 +20,7 @@ class S3Params(ComponentParams):
 
     bucket_name: str = Param("Name of the bucket.", example="customer-exports")
     access_key: str = Param("Access key id.", secret=True, example="AKIAIOSFODNN7EXAMPLE")
-    secret_key: str = Param(
-        "Secret access key.", secret=True, example="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-    )
+    secret_key: str = Param("Secret access key.", secret=True, example="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
     object_key_prefix: str = Param(
         "Beginning of the object keys. A writer takes it as a folder. For a reader, end it with / to mean "
         "one folder; otherwise it also matches one whole key and names that begin with its last part.",

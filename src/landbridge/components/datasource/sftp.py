@@ -33,9 +33,7 @@ class SftpParams(ComponentParams):
         default=None,
         example="SHA256:uNiVztksCsDhcc0u9e8BrrJXVGDxNnSpjPGdhfpMhoA",
     )
-    remote_path: str = Param(
-        "Folder on the server; empty for the login folder.", default="", example="upload"
-    )
+    remote_path: str = Param("Folder on the server; empty for the login folder.", default="", example="upload")
     timeout: int = Param("Longest wait for a single answer.", default=60, ge=10, le=120, unit="s")
 
     @model_validator(mode="after")

@@ -161,8 +161,10 @@ class Flatten(Transform):
                 leaf = parse(name)
                 if len(leaf) > len(path) and leaf[: len(path)] == path:
                     batch = batch.rename(leaf, self._target(batch, leaf, len(path)))
-            if write(path) in batch.names and _is_emptied(batch.column(write(path))):
-                batch = batch.remove(path)
+            emptied = [
+                name for name in batch.names if parse(name)[: len(path)] == path and _is_emptied(batch.column(name))
+            ]
+            batch = batch.without_columns(emptied)
         return batch
 
     def _target(self, batch: Batch, leaf: Path, depth: int) -> Path:

@@ -11,9 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from landbridge.components.base import RecordError, StepServices
-from landbridge.records import Batch
-from landbridge.records import columns as col
-from landbridge.records import path as paths
+from landbridge.records import Batch, columns as col, path as paths
 
 _LOST = "\0"
 """Stands for a value that cannot be written; as a control code it is in no written value."""

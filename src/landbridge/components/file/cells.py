@@ -128,7 +128,5 @@ def _quoted(column: pa.Array) -> pa.Array:
 
 
 def _defused(column: pa.Array) -> pa.Array:
-    formula = pc.and_not(
-        pc.match_substring_regex(column, _FORMULA), pc.match_substring_regex(column, _NUMBER)
-    )
+    formula = pc.and_not(pc.match_substring_regex(column, _FORMULA), pc.match_substring_regex(column, _NUMBER))
     return pc.if_else(formula, pc.binary_join_element_wise("'", column, ""), column)

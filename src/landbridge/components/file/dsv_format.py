@@ -38,9 +38,7 @@ class FormatDsv(Formatter):
         """See the fields."""
 
         file_name: str = Param("Name of the file; may hold variables and `/`.", example="users_${now}.csv")
-        column_separator: str = Param(
-            "Text between two cells; `\\t` or `tab` for a tab.", default=",", example=";"
-        )
+        column_separator: str = Param("Text between two cells; `\\t` or `tab` for a tab.", default=",", example=";")
         quote_fields: bool = Param("Quote every value, not only those that need it.", default=False)
         escape_character: str | None = Param(
             "Character before a quote within a quoted value; quotes are doubled when it is not set.",
@@ -103,7 +101,7 @@ class FormatDsv(Formatter):
             header = [".".join(map(str, parse(name))) for name in self.params.columns]
             yield from self._write(header, pieces)
             return
-        header = list(self.known_columns or ())
+        header = [".".join(map(str, parse(name))) for name in self.known_columns or ()]
         first: list[Cells] = []
         seen = 0
         for piece in pieces:
@@ -134,9 +132,7 @@ class FormatDsv(Formatter):
             for piece in pieces:
                 spool.add(piece)
                 late = _union(late, piece)
-            self.services.log(
-                "info", f"{len(late) - len(header)} columns showed up late; the file is written again"
-            )
+            self.services.log("info", f"{len(late) - len(header)} columns showed up late; the file is written again")
             yield FileDrop()
             yield from self._write(late, spool.pieces())
 
@@ -150,11 +146,7 @@ class FormatDsv(Formatter):
             defuse_formulas=params.defuse_formulas,
         )
         mark = codecs.BOM_UTF8 if params.byte_order_mark else b""
-        names = (
-            dialect.header(header).encode(params.file_charset, "replace")
-            if header and params.write_header
-            else b""
-        )
+        names = dialect.header(header).encode(params.file_charset, "replace") if header and params.write_header else b""
         parts = Parts(
             params.file_name,
             head=mark + names,

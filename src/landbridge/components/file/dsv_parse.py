@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -167,9 +167,7 @@ class ParseDsv(Parser):
             return [array.cast(pa.string()) for array in arrays], table
         except pa.ArrowInvalid:
             pass
-        readable = [
-            all(map(_is_text, row)) for row in zip(*(array.to_pylist() for array in arrays), strict=True)
-        ]
+        readable = [all(map(_is_text, row)) for row in zip(*(array.to_pylist() for array in arrays), strict=True)]
         for line in block.text.split(b"\n"):
             if not _is_text(line):
                 self.services.reject_text(
@@ -182,9 +180,7 @@ class ParseDsv(Parser):
         kept = table.filter(pa.array(readable))
         return [_flat(kept.column(number)).cast(pa.string()) for number in range(len(names))], kept
 
-    def _reject_ragged(
-        self, file: FileStart, block: Block, bad: list[pyarrow.csv.InvalidRow], expected: int
-    ) -> None:
+    def _reject_ragged(self, file: FileStart, block: Block, bad: list[pyarrow.csv.InvalidRow], expected: int) -> None:
         at = 0
         for row in bad:
             text = row.text.encode()

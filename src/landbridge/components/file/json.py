@@ -244,7 +244,8 @@ def _is_row_of_objects(block: bytes) -> bool:
     """Whether text that is not JSON lines is objects one after the other, each over as many lines as it likes."""
     ends = exact_ends(block).tolist()
     if ends:
-        return _decodes(_as_array(block, ends))
+        is_line = _problem(block.partition(b"\n")[0]) is None
+        return _decodes(_as_array(block, ends)) and not (is_line and block[ends[-1] :].strip())
     return all(_problem(line) for line in block.split(b"\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT] if line.strip())
 
 
