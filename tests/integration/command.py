@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 LANDBRIDGE = [sys.executable, "-m", "landbridge"]
@@ -37,7 +38,7 @@ class Command:
     def flow(self, *steps, name="flow") -> Path:
         """Write a dataflow; steps are chained in the order given unless they say otherwise."""
         steps = [dict(step) for step in steps]
-        for step, follower in zip(steps, steps[1:], strict=False):
+        for step, follower in pairwise(steps):
             step.setdefault("next", [follower["id"]])
         path = self.folder / f"{name}.json"
         path.write_text(json.dumps({"name": name, "steps": steps}))

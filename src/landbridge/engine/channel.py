@@ -19,15 +19,15 @@ MAX_ITEMS: Final = 8
 """What may wait on one edge, in items: lazy columns do not tell their size."""
 
 
-class Ended(Exception):  # noqa: N818 - a signal, not an error
+class Ended(Exception):
     """All senders have closed and everything was received."""
 
 
-class NotWanted(Exception):  # noqa: N818 - a signal, not an error
+class NotWanted(Exception):
     """The receiver takes no more: it has reached its limit."""
 
 
-class Aborted(Exception):  # noqa: N818 - a signal, not an error
+class Aborted(Exception):
     """Another step failed, or the job was cancelled."""
 
 

@@ -23,7 +23,7 @@ from landbridge.records import Batch
 T = TypeVar("T")
 
 
-class Dropped(Exception):  # noqa: N818 - a signal, not an error
+class Dropped(Exception):
     """The formatter starts over; what was received of the file is void."""
 
 

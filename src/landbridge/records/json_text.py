@@ -24,7 +24,7 @@ _BETWEEN: Final = re.compile(rb"\}\s*,(?=\s*\{)")
 _TAIL: Final = 1 << 16
 
 
-class RecordTooLong(ValueError):  # noqa: N818 - named after what is wrong
+class RecordTooLong(ValueError):
     """No record ends within MAX_RECORD_BYTES."""
 
 

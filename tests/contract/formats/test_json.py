@@ -70,7 +70,9 @@ def test_an_element_that_is_no_object_is_a_reject():
     assert [reject["text"] for reject in rejects(parser)] == ["7"]
 
 
-@pytest.mark.parametrize("content", [b'[{"a": 1}', b'[{"a": 1},', b"[", b'{\n"a": 1,\n"b": [2', b'[{"a": 1}] x', b"[1 2]"])
+@pytest.mark.parametrize(
+    "content", [b'[{"a": 1}', b'[{"a": 1},', b"[", b'{\n"a": 1,\n"b": [2', b'[{"a": 1}] x', b"[1 2]"]
+)
 def test_a_damaged_file_is_an_error_and_not_a_short_result(content):
     with pytest.raises(DataError):
         parsed(make("file.parse.json"), content)
@@ -88,7 +90,7 @@ def test_parts_are_whole_arrays():
     formatter = make("file.format.json", {"fileName": "f.json", "maxFileSize": 0.003})
     files = written(formatter, *batched(rows, 40))
     assert [name for name, _, _ in files] == ["f.json", "f_2.json", "f_3.json", "f_4.json"]
-    assert sum((json.loads(content) for _, content, _ in files), []) == rows
+    assert [row for _, content, _ in files for row in json.loads(content)] == rows
     assert all(len(content) <= 3000 for _, content, _ in files)
 
 

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
+from landbridge.errors import FlowError
 from landbridge.records import Batch, columns as col, objects
 from landbridge.records.objects import ABSENT
+from landbridge.records.path import parse, write
 from landbridge.records.shred import Shredder
 
 KEYS = st.sampled_from(["a", "b", "c", "d.e", "0"])
@@ -170,15 +172,10 @@ def test_a_lazy_column_that_nobody_asks_for_is_never_built():
 
 @pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "a[", "'a", "a]b["])
 def test_a_malformed_path_is_refused_with_its_position(text):
-    from landbridge.errors import FlowError
-    from landbridge.records.path import parse
-
     with pytest.raises(FlowError, match="position"):
         parse(text)
 
 
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=4).map(tuple))
 def test_a_written_path_is_read_back(path):
-    from landbridge.records.path import parse, write
-
     assert parse(write(path)) == path

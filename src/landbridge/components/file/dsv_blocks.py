@@ -30,7 +30,7 @@ _MARKS: Final = (
 
 
 def as_utf8(chunks: Iterator[bytes], charset: str) -> Iterator[bytes]:
-    """The text in UTF-8, without byte order mark, with ``\\n`` at the end of lines that end with a lone ``\\r``.
+    r"""The text in UTF-8, without byte order mark, with ``\n`` at the end of lines that end with a lone ``\r``.
 
     Args:
         chunks: The file's content.

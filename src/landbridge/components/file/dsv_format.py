@@ -171,7 +171,7 @@ class FormatDsv(Formatter):
                     file=self.params.file_name,
                     line=None,
                     code="LB-4201",
-                    message=f"the record has characters that {self.params.file_charset} lacks, the first at {error.start}",
+                    message=f"{self.params.file_charset} lacks a character of the record, at position {error.start + 1}",
                 )
         return pa.array(encoded, pa.binary())
 
