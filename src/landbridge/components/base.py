@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,7 +103,7 @@ class OpenFile:
     """A file that a reader offers: its start event and its content, read on demand."""
 
     start: FileStart
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class RecordReader(Component):
     has_error_edge = False
 
     @abstractmethod
-    def read(self) -> AsyncIterator[Batch]:
+    def read(self) -> AsyncGenerator[Batch]:
         """Yield batches of some thousand records until the source is exhausted."""
 
 
@@ -153,7 +153,7 @@ class FileReader(Component):
     has_error_edge = False
 
     @abstractmethod
-    def files(self) -> AsyncIterator[OpenFile]:
+    def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order; the engine reads one to its end before it asks for the next."""
 
 

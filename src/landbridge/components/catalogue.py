@@ -39,7 +39,7 @@ class InstalledComponents:
         """All component ids."""
         return registry.ids()
 
-    def describe(self, id: str, /) -> ComponentInfo | None:  # noqa: A002 - the field's word
+    def describe(self, id: str, /) -> ComponentInfo | None:
         """The component ``id``, or None when there is no such component."""
         if id not in registry.ids():
             return None

@@ -54,7 +54,7 @@ _own("datasource.s3", "datasource.read.amazon.s3", "datasource.write.amazon.s3")
 _own("datasource.sftp", "datasource.read.sftp", "datasource.write.sftp")
 
 
-def component(id: str, *, title: str, extra: str | None = None) -> Callable[[C], C]:  # noqa: A002 - the field's word
+def component(id: str, *, title: str, extra: str | None = None) -> Callable[[C], C]:
     """Register a class as the component ``id``.
 
     Args:
@@ -76,7 +76,7 @@ def ids() -> list[str]:
 
 
 @cache
-def get(id: str) -> type[Component]:  # noqa: A002 - the field's word
+def get(id: str) -> type[Component]:
     """The class of component ``id``.
 
     Raises:

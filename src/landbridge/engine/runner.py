@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -152,25 +152,28 @@ class Runner:
 
     async def _read_records(self, station: Station, reader: RecordReader) -> None:
         station.counts.now(Activity.WORKING)
-        async for batch in reader.read():
-            taken = self._limit.take(batch)
-            station.counts.records_in += taken.num_rows
-            station.counts.records_out += taken.num_rows
-            await self._send(station, taken)
-            await self._drain(station)
-            if self._limit.reached:
-                return
+        async with aclosing(reader.read()) as batches:
+            async for batch in batches:
+                taken = self._limit.take(batch)
+                station.counts.records_in += taken.num_rows
+                station.counts.records_out += taken.num_rows
+                await self._send(station, taken)
+                await self._drain(station)
+                if self._limit.reached:
+                    return
 
     async def _read_files(self, station: Station, reader: FileReader) -> None:
         counts = station.counts
         counts.now(Activity.WORKING)
-        async for file in reader.files():
-            counts.files += 1
-            await self._send(station, file.start)
-            async for chunk in file.chunks:
-                counts.bytes += len(chunk)
-                await self._send(station, chunk)
-            await self._send(station, FileEnd())
+        async with aclosing(reader.files()) as files:
+            async for file in files:
+                counts.files += 1
+                await self._send(station, file.start)
+                async with aclosing(file.chunks) as chunks:
+                    async for chunk in chunks:
+                        counts.bytes += len(chunk)
+                        await self._send(station, chunk)
+                await self._send(station, FileEnd())
 
     async def _write_records(self, station: Station, writer: RecordWriter) -> None:
         counts = station.counts

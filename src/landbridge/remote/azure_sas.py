@@ -142,9 +142,7 @@ class _Answer:
     text: str
 
 
-async def _ask(
-    session: aiohttp.ClientSession, method: str, url: str, *, login: SasLogin, **request: Any
-) -> _Answer:
+async def _ask(session: aiohttp.ClientSession, method: str, url: str, *, login: SasLogin, **request: Any) -> _Answer:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:

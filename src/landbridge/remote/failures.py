@@ -25,9 +25,7 @@ def refused_login(where: str, account: str) -> AuthError:
     )
 
 
-def missing(
-    what: str, where: str, *, hint: str = "Check the path and the user's root folder."
-) -> ConnectionFailed:
+def missing(what: str, where: str, *, hint: str = "Check the path and the user's root folder.") -> ConnectionFailed:
     """The folder, bucket or container does not exist (LB-2201)."""
     return ConnectionFailed("LB-2201", f'"{what}" does not exist on {where}', hint=hint)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ftplib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -80,7 +80,7 @@ class FtpStore:
         entries = await self.command(lambda client: client.entries(), what="")
         return [entry for entry in entries if not is_temporary(entry.name)]
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
+    async def read(self, name: str) -> AsyncGenerator[bytes]:
         """The content of ``name`` in pieces of a megabyte.
 
         Raises:
@@ -245,9 +245,7 @@ class _LostError(Exception):
 class FtpUpload:
     """A file being written to an FTP server; see ``publish.Upload``."""
 
-    def __init__(
-        self, store: FtpStore, *, target: str, temporary: str, replace_policy: ReplacePolicy
-    ) -> None:
+    def __init__(self, store: FtpStore, *, target: str, temporary: str, replace_policy: ReplacePolicy) -> None:
         self._store = store
         self._target = target
         self._temporary = temporary
@@ -295,9 +293,7 @@ class FtpUpload:
         stored = await self._store.blocking(lambda: client.stored_size(self._temporary), what=self._target)
         await self._let_go()
         if stored != self._sent:
-            raise failures.size_differs(
-                self._target, self._store.login.label, written=self._sent, stored=stored or 0
-            )
+            raise failures.size_differs(self._target, self._store.login.label, written=self._sent, stored=stored or 0)
         self._state = "finished"
 
     async def publish(self) -> None:

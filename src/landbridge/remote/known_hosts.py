@@ -86,9 +86,7 @@ def pins_for(host: str, port: int, *, host_key: str | None = None) -> Pins:
     except FileNotFoundError:
         return Pins()
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(
-            "LB-7103", f'the file of pinned host keys "{path}" cannot be read: {error}'
-        ) from None
+        raise StorageError("LB-7103", f'the file of pinned host keys "{path}" cannot be read: {error}') from None
     try:
         pinned = asyncssh.import_known_hosts(text)
     except ValueError as error:
@@ -99,9 +97,7 @@ def pins_for(host: str, port: int, *, host_key: str | None = None) -> Pins:
     return Pins(keys=tuple(keys), authorities=tuple(authorities), revoked=tuple(revoked))
 
 
-async def offered_keys(
-    host: str, port: int = DEFAULT_PORT, *, timeout_s: float = 20
-) -> list[asyncssh.SSHKey]:
+async def offered_keys(host: str, port: int = DEFAULT_PORT, *, timeout_s: float = 20) -> list[asyncssh.SSHKey]:
     """All host keys that a server offers, one connection for each kind of key. Nothing is sent to the server.
 
     Raises:
@@ -112,18 +108,14 @@ async def offered_keys(
     for algorithms in KEY_TYPES:
         try:
             async with asyncio.timeout(timeout_s):
-                key = await asyncssh.get_server_host_key(
-                    host, port, server_host_key_algs=list(algorithms), config=None
-                )
-        except asyncssh.KeyExchangeFailed as error:
-            refusal = error  # the server has no key of this kind
-            continue
+                key = await asyncssh.get_server_host_key(host, port, server_host_key_algs=list(algorithms), config=None)
         except (OSError, TimeoutError) as error:
             raise failures.unreachable(host, port, error, timeout_s=timeout_s) from None
         except asyncssh.Error as error:
-            raise no_ssh(host, port, error) from None
-        if key is not None:
-            found.append(key)
+            refusal = error  # no key of this kind: some servers say so, others just close the connection
+        else:
+            if key is not None:
+                found.append(key)
     if not found:
         raise no_ssh(host, port, refusal or asyncssh.KeyExchangeFailed("it offers no host key"))
     return found
@@ -164,9 +156,7 @@ async def pin(host: str, port: int = DEFAULT_PORT, *, key: str, timeout_s: float
         offered = await offered_keys(host, port, timeout_s=timeout_s)
         matching = [candidate for candidate in offered if fingerprint(candidate) in announced.fingerprints]
         if not matching:
-            raise changed_key(
-                host, port, expected=announced.expected, offered=", ".join(map(fingerprint, offered))
-            )
+            raise changed_key(host, port, expected=announced.expected, offered=", ".join(map(fingerprint, offered)))
         chosen = matching[0]
     _store(_file_name(host, port), chosen)
     return fingerprint(chosen)
@@ -232,9 +222,7 @@ def _store(name: str, key: asyncssh.SSHKey) -> None:
         draft.chmod(0o600)
         draft.replace(path)
     except OSError as error:
-        raise StorageError(
-            "LB-7103", f'the file of pinned host keys "{path}" cannot be written: {error}'
-        ) from None
+        raise StorageError("LB-7103", f'the file of pinned host keys "{path}" cannot be written: {error}') from None
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,9 +39,7 @@ class LocalStore:
         visible_temporary: Upload as ``<name>.uploading`` instead of a hidden name.
     """
 
-    def __init__(
-        self, folder: Path, *, create_folders: bool = False, visible_temporary: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, *, create_folders: bool = False, visible_temporary: bool = False) -> None:
         self._folder = folder.expanduser()
         self._create_folders = create_folders
         self._visible_temporary = visible_temporary
@@ -63,7 +61,7 @@ class LocalStore:
         """
         return await _in_thread(lambda: _entries(self._folder), self._folder)
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
+    async def read(self, name: str) -> AsyncGenerator[bytes]:
         """The content of ``name`` in pieces of a megabyte.
 
         Raises:
@@ -71,7 +69,7 @@ class LocalStore:
             ConnectionFailed: The file may not be read (LB-2202).
         """
         path = self._folder / checked_name(name)
-        file = await _in_thread(lambda: path.open("rb"), path)
+        file = await _in_thread(lambda: self._open_to_read(path), path)
         try:
             before = os.fstat(file.fileno())
             count = 0
@@ -125,6 +123,14 @@ class LocalStore:
             if error.code == "LB-2201":
                 return 0
             raise
+
+    def _open_to_read(self, path: Path) -> BinaryIO:
+        try:
+            return path.open("rb")
+        except FileNotFoundError:
+            if not self._folder.is_dir():
+                raise
+            raise failures.gone(str(path), HERE) from None
 
     def _open(self, folder: Path, temporary: Path) -> BinaryIO:
         below = folder != self._folder and self._folder.is_dir()
@@ -214,8 +220,6 @@ async def _in_thread(work: Callable[[], T], path: Path) -> T:
 def _explain(error: OSError, path: Path) -> NoReturn:
     found: LandbridgeError
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR if path.parent.is_dir() and not path.is_dir():
-            found = failures.gone(str(path), HERE)
         case errno.ENOENT | errno.ENOTDIR:
             found = failures.missing(
                 str(_missing(path)),
@@ -241,9 +245,7 @@ def _explain(error: OSError, path: Path) -> NoReturn:
                 hint="Shorten it: uploads need some 60 characters more than the final name.",
             )
         case _:
-            found = StorageError(
-                "LB-7102", f'"{path}": {error.strerror or error}', hint="Look at the machine's disk."
-            )
+            found = StorageError("LB-7102", f'"{path}": {error.strerror or error}', hint="Look at the machine's disk.")
     raise found from None
 
 

@@ -97,9 +97,7 @@ def busy(where: str, reason: str) -> TransientError:
 
 def _by_code(code: str, text: str, *, what: str, where: str) -> LandbridgeError | None:
     if code in _NO_BUCKET:
-        return ConnectionFailed(
-            "LB-2201", f"{where} does not exist", hint="Check its name; create it if need be."
-        )
+        return ConnectionFailed("LB-2201", f"{where} does not exist", hint="Check its name; create it if need be.")
     if code in _NO_LOGIN or "failed to authenticate the request" in text:
         return failures.refused_login(where, f"the step's keys ({code})")
     if code in _NO_OBJECT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from obstore.store import AzureSASToken, ClientConfig, RetryConfig, S3Credential
 
 DEFAULT_REGION = "us-east-1"
+
+RENEW_BEFORE = timedelta(minutes=10)
+"""A signature is renewed when it has less than this left; the client asks for another five minutes before the end."""
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"
 
@@ -151,10 +154,16 @@ async def azure_sas_folder(
     Raises:
         FlowError: LB-1303, the endpoint may not be used.
     """
+    current = await token()
 
-    async def credentials() -> AzureSASToken:
-        signature, expires = await token()
-        return {"sas_token": signature, "expires_at": expires}
+    async def renew() -> None:
+        nonlocal current
+        if current[1] is not None and current[1] - datetime.now(UTC) < RENEW_BEFORE:
+            current = await token()
+
+    def credentials() -> AzureSASToken:
+        # Not a coroutine: the client drops one that it does not need any more, and Python reports that.
+        return {"sas_token": current[0], "expires_at": current[1]}
 
     store = AzureStore(
         container,
@@ -165,7 +174,7 @@ async def azure_sas_folder(
         retry_config=_retry(timeout_s),
     )
     label = f'container "{container}" of account "{account}"'
-    return ObjectFolder(store, prefix=prefix, label=label, timeout_s=timeout_s)
+    return ObjectFolder(store, prefix=prefix, label=label, timeout_s=timeout_s, prepare=renew)
 
 
 async def gcs_folder(
@@ -228,7 +237,8 @@ def _client(endpoint: str | None, *, timeout_s: float) -> ClientConfig:
     return {
         "allow_http": endpoint is not None and endpoint.startswith("http:"),
         "connect_timeout": timedelta(seconds=min(timeout_s, 15)),
-        "read_timeout": timedelta(seconds=timeout_s),
+        # Counted from the beginning of a request, so that it has to leave time for sending a part.
+        "read_timeout": timedelta(seconds=timeout_s * CALL_TIMEOUT_FACTOR),
         "timeout": timedelta(seconds=timeout_s * CALL_TIMEOUT_FACTOR),
     }
 

@@ -15,7 +15,7 @@ import os
 import re
 import socket
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -60,7 +60,7 @@ class Store(Protocol):
     async def list(self) -> Sequence[Entry]:
         """The files in the folder, without sub-folders and without temporary files of uploads under way."""
 
-    def read(self, name: str) -> AsyncIterator[bytes]:
+    def read(self, name: str) -> AsyncGenerator[bytes]:
         """The content of a file in pieces of about a megabyte, from several requests in flight."""
 
     async def create(self, name: str) -> Upload:

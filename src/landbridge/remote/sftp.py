@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -65,7 +65,7 @@ class SftpStore:
         """
         return [entry for entry in await self._entries(self._folder) if not is_temporary(entry.name)]
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
+    async def read(self, name: str) -> AsyncGenerator[bytes]:
         """The content of ``name`` in pieces of a megabyte.
 
         Raises:
@@ -93,9 +93,7 @@ class SftpStore:
             await self._prepare(folder)
             self._prepared.add(folder)
         temporary = self._path(upload_name(name, visible=self._visible_temporary))
-        upload = SftpUpload(
-            self._session, target=target, temporary=temporary, replace_policy=self._replace_policy
-        )
+        upload = SftpUpload(self._session, target=target, temporary=temporary, replace_policy=self._replace_policy)
         await upload.open()
         return upload
 
@@ -136,9 +134,7 @@ class SftpStore:
         if folder != self._folder or self._create_folders:
             if folder != self._folder and not self._create_folders:
                 await self.check()
-            await self._session.call(
-                lambda client: client.makedirs(folder or ".", exist_ok=True), what=folder
-            )
+            await self._session.call(lambda client: client.makedirs(folder or ".", exist_ok=True), what=folder)
         with suppress(ConnectionFailed):  # a folder that may be written but not listed is still a good target
             await self._clean(folder)
 

@@ -26,6 +26,9 @@ cores."""
 LOST = (asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, ConnectionError)
 """What the library raises when the connection is gone."""
 
+NO_SUCH_KEY = (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost)
+"""How it ends when a server has no host key of the kind asked for; some just close the connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class SftpLogin:
@@ -86,7 +89,7 @@ class SftpSession:
         for algorithms in known_hosts.KEY_TYPES if pins.fingerprints else ((),) if pins else ():
             try:
                 await self._connect(pins=pins, keys=keys, algorithms=algorithms)
-            except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
+            except NO_SUCH_KEY as error:
                 refusal = error
             else:
                 return
@@ -193,9 +196,7 @@ class SftpSession:
         except LOST:
             raise failures.lost(self.login.label) from None
 
-    async def _connect(
-        self, *, pins: known_hosts.Pins, keys: list[asyncssh.SSHKey], algorithms: Sequence[str]
-    ) -> None:
+    async def _connect(self, *, pins: known_hosts.Pins, keys: list[asyncssh.SSHKey], algorithms: Sequence[str]) -> None:
         login = self.login
         try:
             async with asyncio.timeout(login.timeout_s):
@@ -221,7 +222,7 @@ class SftpSession:
             raise failures.unreachable(login.host, login.port, error, timeout_s=login.timeout_s) from None
         except asyncssh.PermissionDenied:
             raise self._refused() from None
-        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed):
+        except NO_SUCH_KEY:
             raise
         except asyncssh.Error as error:
             raise known_hosts.no_ssh(login.host, login.port, error) from None
@@ -240,27 +241,19 @@ class SftpSession:
 
     def _refused(self) -> AuthError:
         tried = " and ".join(
-            name
-            for name, given in (("password", self.login.password), ("key", self.login.private_key))
-            if given
+            name for name, given in (("password", self.login.password), ("key", self.login.private_key)) if given
         )
-        return failures.refused_login(
-            self.login.label, f'"{self.login.username}" ({tried or "no credentials"})'
-        )
+        return failures.refused_login(self.login.label, f'"{self.login.username}" ({tried or "no credentials"})')
 
     async def _untrusted(self, refusal: asyncssh.Error | None, pins: known_hosts.Pins) -> LandbridgeError:
         login = self.login
         offered = await known_hosts.offered_keys(login.host, login.port, timeout_s=login.timeout_s)
         if not pins:
-            return known_hosts.unknown_key(
-                login.host, login.port, offered=known_hosts.fingerprint(offered[0])
-            )
+            return known_hosts.unknown_key(login.host, login.port, offered=known_hosts.fingerprint(offered[0]))
         shown = [known_hosts.fingerprint(key) for key in offered]
         if refusal and pins.expected in shown:
             return known_hosts.no_ssh(login.host, login.port, refusal)
-        return known_hosts.changed_key(
-            login.host, login.port, expected=pins.expected, offered=", ".join(shown)
-        )
+        return known_hosts.changed_key(login.host, login.port, expected=pins.expected, offered=", ".join(shown))
 
 
 class _HostKeyWatch(asyncssh.SSHClient):
@@ -274,9 +267,7 @@ class _HostKeyWatch(asyncssh.SSHClient):
         return known_hosts.fingerprint(key) in self._pins.fingerprints
 
 
-def explained(
-    error: asyncssh.SFTPError | asyncssh.ChannelOpenError, *, what: str, label: str
-) -> LandbridgeError:
+def explained(error: asyncssh.SFTPError | asyncssh.ChannelOpenError, *, what: str, label: str) -> LandbridgeError:
     """What an SFTP status means for a person.
 
     Version 3 of the protocol, which nearly all servers speak, has one code for "failure" of any kind; a full

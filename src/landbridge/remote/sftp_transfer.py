@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -100,7 +100,7 @@ class SftpDownload:
         self._file: asyncssh.SFTPClientFile | None = None
         self._version: tuple[int | None, int | None] | None = None
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the content; goes on where it was after a lost connection."""
         file, size = await self._session.call(self._open, what=self._path)
         request_bytes, window = _request(self._client.limits.max_read_len)
@@ -176,9 +176,7 @@ class SftpDownload:
 class SftpUpload:
     """A file being written to an SFTP server; see ``publish.Upload``."""
 
-    def __init__(
-        self, session: SftpSession, *, target: str, temporary: str, replace_policy: ReplacePolicy
-    ) -> None:
+    def __init__(self, session: SftpSession, *, target: str, temporary: str, replace_policy: ReplacePolicy) -> None:
         self._session = session
         self._target = target
         self._temporary = temporary
@@ -233,9 +231,7 @@ class SftpUpload:
             self._file = None
         stored = await self._session.call(self._size, what=self._temporary)
         if stored != self._sent:
-            raise failures.size_differs(
-                self._target, self._session.login.label, written=self._sent, stored=stored
-            )
+            raise failures.size_differs(self._target, self._session.login.label, written=self._sent, stored=stored)
         self._state = "finished"
 
     async def publish(self) -> None:
@@ -298,9 +294,7 @@ class SftpUpload:
         confirmed = unconfirmed[0].offset
         stored = await self._session.call(self._size, what=self._temporary)
         if stored < confirmed:
-            raise failures.size_differs(
-                self._target, self._session.login.label, written=confirmed, stored=stored
-            )
+            raise failures.size_differs(self._target, self._session.login.label, written=confirmed, stored=stored)
         for block in unconfirmed:
             self._start(block.data, block.offset)
 

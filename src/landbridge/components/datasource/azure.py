@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic import field_validator
@@ -111,7 +111,7 @@ class BlobReader(FileReader):
         """Open the container."""
         return _container(self.params)
 
-    def files(self) -> AsyncIterator[OpenFile]:
+    def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
         return offered(self.connect(), self.params)
 
@@ -142,7 +142,7 @@ class SasReader(FileReader):
         """Ask for a signature and open the container."""
         return _signed_container(self.params)
 
-    def files(self) -> AsyncIterator[OpenFile]:
+    def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
         return offered(self.connect(), self.params)
 

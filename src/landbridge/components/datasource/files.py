@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal
@@ -100,7 +100,7 @@ async def offered(
     selection: FileSelection,
     *,
     changed_since: datetime | None = None,
-) -> AsyncIterator[OpenFile]:
+) -> AsyncGenerator[OpenFile]:
     """Yield the selected files of a store, which is closed when the last one is read."""
     async with connection as store:
         for entry in selected(await store.list(), selection, changed_since=changed_since):

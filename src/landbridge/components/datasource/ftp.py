@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from pydantic import model_validator
@@ -87,7 +87,7 @@ class FtpReader(FileReader):
         """Log in to the server."""
         return FtpStore(self.params.login, folder=self.params.remote_path)
 
-    def files(self) -> AsyncIterator[OpenFile]:
+    def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
         return offered(self.connect(), self.params)
 

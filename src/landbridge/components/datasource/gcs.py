@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic import field_validator
@@ -74,7 +74,7 @@ class GcsReader(FileReader):
         """Open the bucket."""
         return _bucket(self.params)
 
-    def files(self) -> AsyncIterator[OpenFile]:
+    def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
         return offered(self.connect(), self.params)
 

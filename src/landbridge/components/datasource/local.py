@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from landbridge.components.base import FileReader, FileWriter, OpenFile
@@ -41,7 +41,7 @@ class LocalReader(FileReader):
         """Open the folder."""
         return LocalStore(self.params.path)
 
-    def files(self) -> AsyncIterator[OpenFile]:
+    def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
         return offered(self.connect(), self.params)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Self
 
 from pydantic import model_validator
@@ -88,7 +88,7 @@ class SftpReader(FileReader):
         """Log in to the server."""
         return SftpStore(self.params.login, folder=self.params.remote_path)
 
-    def files(self) -> AsyncIterator[OpenFile]:
+    def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
         return offered(self.connect(), self.params)
 
