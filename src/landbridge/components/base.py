@@ -33,6 +33,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from landbridge.components.params import ComponentParams
 from landbridge.records import Batch
+from landbridge.records.needs import ALL, Needs
 from landbridge.remote.publish import Store
 
 Port = Literal["none", "records", "files"]
@@ -161,6 +162,8 @@ class Parser(Component):
     """Turns a file into records. One instance serves all files of one edge, one after the other."""
 
     inputs, outputs = "files", "records"
+    needs: Needs = ALL
+    """The fields that the steps behind it need, set by the engine before ``parse``; others may be left out."""
 
     @abstractmethod
     def parse(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
@@ -179,6 +182,14 @@ class Transform(Component):
     def finish(self) -> Batch | None:
         """Records that are known only when all have been seen; called once, after the last batch."""
         return None
+
+    def needs(self, after: Needs) -> Needs:
+        """The fields that this step and those behind it need, when those behind it need ``after``.
+
+        A step that may reject records needs all: a rejected record is kept as it was.
+        """
+        del after
+        return ALL
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """The columns that leave this step when those of ``before`` enter it; None where it cannot be known."""

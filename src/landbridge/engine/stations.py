@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import chain
 
 from landbridge.components.base import (
@@ -16,6 +17,7 @@ from landbridge.components.base import (
     FileReader,
     FileWriter,
     Formatter,
+    Parser,
     RecordReader,
     RecordWriter,
     Transform,
@@ -24,6 +26,7 @@ from landbridge.dataflow.plan import Plan, PlanStep
 from landbridge.engine.channel import Channel
 from landbridge.engine.counts import StepCounts
 from landbridge.engine.services import Services
+from landbridge.records.needs import ALL, Needs
 
 Make = Callable[[PlanStep, Services], Component]
 MakeServices = Callable[[PlanStep], Services]
@@ -81,7 +84,9 @@ def build(plan: Plan, make: Make, make_services: MakeServices) -> list[Station]:
                 _join(source, station.source, is_error=edge.kind == "error")
             _follow_columns(station, [None if edge.kind == "error" else source.columns for edge, source in incoming])
             stations[step.id] = [station]
-    return [station for step in plan.steps for station in stations[step.id]]
+    ordered = [station for step in plan.steps for station in stations[step.id]]
+    _tell_needs(ordered)
+    return ordered
 
 
 def _station(step: PlanStep, make: Make, make_services: MakeServices, *, order: int = 0) -> Station:
@@ -103,6 +108,19 @@ def _follow_columns(station: Station, incoming: list[Sequence[str] | None]) -> N
         station.columns = station.component.columns(known)
     elif isinstance(station.component, Formatter):
         station.component.known_columns = known
+
+
+def _tell_needs(stations: list[Station]) -> None:
+    """Tell parsers which fields are needed, walking from the end of the plan to its beginning."""
+    needed_at: dict[int, Needs] = {}
+    for station in reversed(stations):
+        behind = [needed_at[id(channel)] for channel in station.outs]
+        needs = reduce(Needs.union, behind) if behind else ALL
+        if isinstance(station.component, Parser):
+            station.component.needs = needs
+        if station.source is not None:
+            component = station.component
+            needed_at[id(station.source)] = component.needs(needs) if isinstance(component, Transform) else ALL
 
 
 def fuse(stations: list[Station]) -> list[list[Station]]:

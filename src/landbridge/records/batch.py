@@ -96,6 +96,12 @@ class Batch:
         built = {name: self.column(name) for name in self._columns}
         return {name: column for name, column in built.items() if not col.is_absent(column)}
 
+    @property
+    def leaves(self) -> dict[str, pa.Array]:
+        """As ``columns``, without those that only mark empty objects."""
+        own = {name: self.column(name) for name, column in self._columns.items() if not isinstance(column, Empties)}
+        return {name: column for name, column in own.items() if not col.is_absent(column)}
+
     def get(self, path: Path) -> pa.Array:
         """The values at ``path`` in every row: a leaf, objects assembled as JSON, members of an array's elements."""
         name = paths.write(path)

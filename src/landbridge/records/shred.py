@@ -7,19 +7,18 @@ field, another type) is decoded once more into plain objects, and the class is w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from landbridge.records import columns as col, path as paths
 from landbridge.records.batch import Batch, Empties, Lazy
+from landbridge.records.needs import ALL, Needs
 from landbridge.records.objects import ABSENT, JsonObject
 from landbridge.records.path import Path
 
@@ -28,8 +27,10 @@ MAX_MEMBERS: Final = 400
 
 _NO_RAW: Final = msgspec.Raw(b"")
 _SAMPLE_ROWS: Final = 100
+_EXACT_BLOCKS: Final = 16
+"""After a text with explicit nulls so many more are taken to have some, before the quick way is tried again."""
 
-_UNNAMEABLE: Final = re.compile(r'[\x00-\x1f"\\]')
+_UNNAMEABLE: Final = frozenset(map(chr, range(32))) | {'"', "\\"}
 _UNTYPED: Final = type(None)
 _SCALARS: Final = (str, bool, int, float)
 
@@ -42,7 +43,7 @@ class _Node:
 
     def has_slots(self) -> bool:
         """Whether msgspec can name a slot after every member."""
-        return not any(map(_UNNAMEABLE.search, self.members))
+        return not any(map(_UNNAMEABLE.intersection, self.members))
 
     def learn(self, row: JsonObject) -> None:
         """Widen to fit ``row``."""
@@ -67,11 +68,17 @@ def _fitting(value: Any) -> _Node | type:
 
 
 class Shredder:
-    """Turns texts of one stream into batches, learning the stream's fields as it goes. Not for several threads."""
+    """Turns texts of one stream into batches, learning the stream's fields as it goes. Not for several threads.
 
-    def __init__(self) -> None:
+    Args:
+        needs: Fields to make columns of; others may be left out. Fixed once a text has been read.
+    """
+
+    def __init__(self, needs: Needs = ALL) -> None:
+        self.needs = needs
         self._root = _Node()
         self._layouts: dict[bool, _Layout] = {}
+        self._exact_blocks = 0
 
     def lines(self, text: bytes) -> Batch:
         """A batch of the JSON objects that stand in ``text``, one a line.
@@ -90,19 +97,32 @@ class Shredder:
         return self._shred(text, as_lines=False)
 
     def _shred(self, text: bytes, *, as_lines: bool) -> Batch:
-        exact = _is_ambiguous(text)
         if not self._root.members and as_lines:
             self._learn(_decode(_OBJECTS, b"\n".join(text.split(b"\n", _SAMPLE_ROWS)[:_SAMPLE_ROWS]), as_lines=True))
         if self._root.members and self._root.has_slots():
-            try:
-                return self._layout(exact=exact).batch(text, as_lines=as_lines)
-            except msgspec.ValidationError:
-                pass  # a field or a type that was not seen before, or not an object: the next lines tell
+            batch = self._fitting_batch(text, as_lines=as_lines)
+            if batch is not None:
+                return batch
         rows = _decode(_OBJECTS, text, as_lines=as_lines)
         self._learn(rows)
         if not self._root.has_slots():
             return Batch.from_objects(rows)
-        return self._layout(exact=exact).batch(text, as_lines=as_lines)
+        return self._layout(exact=True).batch(text, as_lines=as_lines)
+
+    def _fitting_batch(self, text: bytes, *, as_lines: bool) -> Batch | None:
+        """The batch, where the text fits what is known: without explicit nulls first, or with them."""
+        for exact in (False, True):
+            if not exact and self._exact_blocks:
+                self._exact_blocks -= 1
+                continue
+            try:
+                batch = self._layout(exact=exact).batch(text, as_lines=as_lines)
+            except msgspec.ValidationError:
+                continue  # a null, a field or a type that was not seen before, or not an object at all
+            if exact and not self._exact_blocks:
+                self._exact_blocks = _EXACT_BLOCKS
+            return batch
+        return None
 
     def _learn(self, rows: list[JsonObject]) -> None:
         for row in rows:
@@ -111,21 +131,8 @@ class Shredder:
 
     def _layout(self, *, exact: bool) -> _Layout:
         if exact not in self._layouts:
-            self._layouts[exact] = _Layout(self._root, exact=exact)
+            self._layouts[exact] = _Layout(self._root, self.needs, exact=exact)
         return self._layouts[exact]
-
-
-def _is_ambiguous(text: bytes) -> bool:
-    """Whether ``text`` may hold explicit nulls or empty objects; otherwise an empty slot means an absent value.
-
-    Looks for ``ul`` and for an opening brace before a closing one or a blank: much quicker by array than by search.
-    """
-    data = np.frombuffer(text, np.uint8)
-    before_l = np.flatnonzero((data[1:] == ord("l")) & (data[:-1] == ord("u")))
-    if any(text.startswith(b"null", at - 1) for at in before_l.tolist()):
-        return True
-    after_brace = data[1:][data[:-1] == ord("{")]
-    return bool((after_brace <= ord(" ")).any() or (after_brace == ord("}")).any())
 
 
 _OBJECTS: Final = (msgspec.json.Decoder(JsonObject), msgspec.json.Decoder(list[JsonObject]))
@@ -141,15 +148,18 @@ class _Layout:
     """A generated class for one state of knowledge, and how its slots become columns.
 
     Args:
-        root: The fields to make slots for.
-        exact: Tell explicit nulls and empty objects from absent values, at some cost.
+        root: The fields that are known.
+        needs: The fields to make slots for.
+        exact: Accept explicit nulls, at some cost; otherwise they do not fit.
     """
 
-    def __init__(self, root: _Node, *, exact: bool) -> None:
+    def __init__(self, root: _Node, needs: Needs, *, exact: bool) -> None:
         self._exact = exact
+        self._needs = needs
         self._absent = ABSENT if exact else None
-        self._slots = _slots(root)
-        record = self._struct(root)
+        self._slots = self._slots_of(root, ())
+        self._absent_objects: dict[str, Any] = {}
+        record = self._struct(root, ())
         self._decoders = (msgspec.json.Decoder(record), msgspec.json.Decoder(list[record]))  # type: ignore[valid-type]
 
     def batch(self, text: bytes, *, as_lines: bool) -> Batch:
@@ -159,25 +169,31 @@ class _Layout:
         self._collect(_Level(lambda: rows, whole=True), self._slots, (), columns)
         return Batch(columns, len(rows))
 
-    def _struct(self, node: _Node) -> type[msgspec.Struct]:
+    def _slots_of(self, node: _Node, path: Path) -> _Slots:
+        """Member keys, which may be any text, to attribute names and what they hold; needed members only."""
+        needed = ((key, member) for key, member in node.members.items() if self._needs.covers((*path, key)))
+        return {key: (f"f{number}", member) for number, (key, member) in enumerate(needed)}
+
+    def _struct(self, node: _Node, path: Path) -> type[msgspec.Struct]:
         fields: list[tuple[str, Any, Any]] = []
-        for slot, member in _slots(node).values():
+        slots = self._slots_of(node, path)
+        for key, (slot, member) in slots.items():
             if isinstance(member, _Node):
-                nested = self._struct(member)
+                nested = self._struct(member, (*path, key))
                 # Without nulls about, an absent object can be an empty one, and no row needs a check.
-                fields.append(
-                    (slot, nested | None | msgspec.UnsetType, ABSENT) if self._exact else (slot, nested, nested())
-                )
+                absent = ABSENT if self._exact else nested()
+                self._absent_objects[paths.write((*path, key))] = absent
+                fields.append((slot, nested | None | msgspec.UnsetType if self._exact else nested, absent))
             elif member is msgspec.Raw:
                 fields.append((slot, msgspec.Raw, _NO_RAW))
             else:
-                kind = (int | float) if member is float else member
-                fields.append((slot, kind | None | msgspec.UnsetType if self._exact else kind | None, self._absent))
+                kind = _KINDS.get(member, member)
+                fields.append((slot, kind | None | msgspec.UnsetType if self._exact else kind, self._absent))
         return msgspec.defstruct(
             "Record",
             fields,
-            rename={slot: key for key, (slot, _) in _slots(node).items()},
-            forbid_unknown_fields=True,
+            rename={slot: key for key, (slot, _) in slots.items()},
+            forbid_unknown_fields=self._needs.is_whole(path),
             frozen=True,
             gc=False,
         )
@@ -188,26 +204,21 @@ class _Layout:
             if isinstance(member, _Node):
                 fetch = partial(level.objects_at, slot) if self._exact else partial(level.values, slot)
                 nested = _Level(fetch, whole=not self._exact)
-                inner: dict[str, pa.Array | Lazy] = {}
-                self._collect(nested, _slots(member), (*path, key), inner)
-                if self._exact:
-                    into[name] = Empties(partial(_markers, level, slot))
-                into.update(inner)
+                into[name] = Empties(partial(_markers, nested, self._absent_objects[name]))
+                self._collect(nested, self._slots_of(member, (*path, key)), (*path, key), into)
             elif member is msgspec.Raw:
                 into[name] = Lazy(partial(level.raw, slot))
-            elif self._exact or member in (float, _UNTYPED):
+            elif self._exact:
                 into[name] = Lazy(partial(level.exact, slot, self._absent))
             else:
                 into[name] = Lazy(partial(level.typed, slot, _ARROW[member]))
 
 
-_ARROW: Final = {str: pa.string(), bool: pa.bool_(), int: pa.int64()}
+_KINDS: Final[dict[type, Any]] = {float: int | float, _UNTYPED: str}
+"""What a slot accepts besides nulls, where it is not the type itself; a member that was always null may be a text."""
+
+_ARROW: Final = {_UNTYPED: pa.string(), str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 _Slots = dict[str, tuple[str, "_Node | type"]]
-
-
-def _slots(node: _Node) -> _Slots:
-    """Member keys, which may be any text, to attribute names."""
-    return {key: (f"f{number}", member) for number, (key, member) in enumerate(node.members.items())}
 
 
 class _Level:
@@ -242,9 +253,12 @@ class _Level:
         """A column whose values are all of one type."""
         values = self.values(slot)
         try:
-            return pa.array(values, arrow_type)
+            # Arrow would make 1.0 of an integer among numbers with a fraction.
+            if arrow_type != pa.float64() or int not in set(map(type, values)):
+                return pa.array(values, arrow_type)
         except OverflowError:
-            return col.from_values([ABSENT if value is None else value for value in values])
+            pass  # an integer beyond 64 bits
+        return col.from_values([ABSENT if value is None else value for value in values])
 
     def exact(self, slot: str, absent: Any) -> pa.Array:
         """A column of any values, with ``absent`` in the rows without one."""
@@ -258,20 +272,12 @@ class _Level:
         return col.json_array(pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts))
 
 
-def _markers(level: _Level, slot: str) -> pa.Array:
+def _markers(level: _Level, absent: Any) -> pa.Array:
     """``{}`` and ``null`` in the rows where an object is empty or an explicit null."""
-    return col.json_array([_marker(value) for value in level.objects_at(slot)])
+    return col.json_array([None if value is absent else _marker(value) for value in level.rows])
 
 
 def _marker(value: Any) -> str | None:
-    if value is ABSENT:
-        return None
     if value is None:
         return "null"
-    return None if _has_member(value) else "{}"
-
-
-def _has_member(row: msgspec.Struct) -> bool:
-    return any(
-        value is not ABSENT and value is not _NO_RAW for value in map(partial(getattr, row), row.__struct_fields__)
-    )
+    return "{}" if value is not ABSENT and value == type(value)() else None

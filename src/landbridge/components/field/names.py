@@ -13,6 +13,7 @@ from landbridge.components.field.params import FieldList, FieldPairs
 from landbridge.components.params import Param
 from landbridge.components.registry import component
 from landbridge.records import Batch, columns as col
+from landbridge.records.needs import Needs
 from landbridge.records.path import Path, parse, write
 
 
@@ -28,6 +29,10 @@ class Copy(Transform):
         for pair in self.params.fields:
             batch = batch.copy(*pair.paths)
         return batch
+
+    def needs(self, after: Needs) -> Needs:
+        """Sources are needed where their targets are."""
+        return _before_moves(after, self.params)
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Adds the targets at the end."""
@@ -50,6 +55,10 @@ class Rename(Transform):
         for pair in self.params.fields:
             batch = batch.rename(*pair.paths)
         return batch
+
+    def needs(self, after: Needs) -> Needs:
+        """Sources are needed where their targets are."""
+        return _before_moves(after, self.params)
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Follows the same rules as the records."""
@@ -80,6 +89,10 @@ class Remove(Transform):
         """Drop the fields."""
         return batch.remove(*self.params.paths)
 
+    def needs(self, after: Needs) -> Needs:
+        """What it removes is not needed."""
+        return after.without(self.params.paths)
+
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Leaves out the fields and what is below them."""
         if before is None:
@@ -98,6 +111,10 @@ class Select(Transform):
     def apply(self, batch: Batch) -> Batch:
         """Keep the fields."""
         return batch.select(self.params.paths)
+
+    def needs(self, after: Needs) -> Needs:
+        """Nothing else is needed."""
+        return after.restricted_to(self.params.paths)
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Exactly the fields: a file keeps its columns even when no record fills one of them."""
@@ -119,6 +136,10 @@ class Move(Transform):
     def apply(self, batch: Batch) -> Batch:
         """Change the order of the columns only."""
         return batch.reorder(self._ordered(batch.names))
+
+    def needs(self, after: Needs) -> Needs:
+        """The same fields."""
+        return after
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """The same names in the new order."""
@@ -177,3 +198,9 @@ class Flatten(Transform):
 def _is_emptied(column: pa.Array) -> bool:
     """Whether nothing but empty objects is left."""
     return col.is_json(column) and bool(pc.all(pc.equal(column.storage, "{}"), min_count=0).as_py())
+
+
+def _before_moves(after: Needs, params: FieldPairs) -> Needs:
+    for pair in reversed(params.fields):
+        after = after.before_move(*pair.paths)
+    return after

@@ -18,6 +18,7 @@ from landbridge.components.regex import Replacement, compile_replacement
 from landbridge.components.registry import component
 from landbridge.errors import FlowError
 from landbridge.records import Batch, columns as col
+from landbridge.records.needs import Needs
 from landbridge.records.path import Path, parse, write
 
 
@@ -39,6 +40,10 @@ class Add(Transform):
         for pair in self.params.fields:
             batch = batch.put(parse(pair.field.strip()), col.constant(pair.value, batch.num_rows))
         return batch
+
+    def needs(self, after: Needs) -> Needs:
+        """Reads no field."""
+        return after
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Adds the fields at the end."""
@@ -104,6 +109,10 @@ class Replace(Transform):
                 }
                 batch = batch.with_columns(changed).change_within(path, partial(_within, replacement))
         return batch
+
+    def needs(self, after: Needs) -> Needs:
+        """Changes fields in their places."""
+        return after
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Names stay as they are."""

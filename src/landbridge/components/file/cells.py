@@ -26,7 +26,7 @@ class Cells:
     def of(cls, batch: Batch) -> Cells:
         """The cells of a batch: dotted headers for nested fields, JSON text for arrays, nothing for empty objects."""
         found: dict[str, pa.Array] = {}
-        for name, column in batch.columns.items():
+        for name, column in batch.leaves.items():
             header = ".".join(map(str, parse(name)))
             text = col.plain_text(column)
             if col.is_json(column):

@@ -118,9 +118,9 @@ class ParseDsv(Parser):
             block = whole
             table, bad = self._read(block, names)
         self._reject_ragged(file, block, bad, len(names))
-        columns, table = self._texts(file, block, table, names)
+        columns, table = self._texts(file, block, table)
         built = {}
-        for name, column in zip(names, columns, strict=True):
+        for name, column in zip(table.column_names, columns, strict=True):
             if self.params.infer_types:
                 column = inferred(column)  # noqa: PLW2901 - the same column, typed
             built[write((name,))] = column
@@ -151,6 +151,7 @@ class ParseDsv(Parser):
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.binary()),
+                include_columns=self._included(names),
                 strings_can_be_null=absent,
                 quoted_strings_can_be_null=False,
                 null_values=[""] if absent else [],
@@ -158,11 +159,13 @@ class ParseDsv(Parser):
         )
         return table, bad
 
-    def _texts(
-        self, file: FileStart, block: Block, table: pa.Table, names: list[str]
-    ) -> tuple[list[pa.Array], pa.Table]:
+    def _included(self, names: list[str]) -> list[str]:
+        """The columns to build: those that are needed, and the last, which tells whether the block was cut right."""
+        return [name for name in names if name == names[-1] or self.needs.covers((name,))]
+
+    def _texts(self, file: FileStart, block: Block, table: pa.Table) -> tuple[list[pa.Array], pa.Table]:
         """The columns as text; rows that are not text in UTF-8 are rejected."""
-        arrays = [_flat(table.column(number)) for number in range(len(names))]
+        arrays = [_flat(column) for column in table.columns]
         try:
             return [array.cast(pa.string()) for array in arrays], table
         except pa.ArrowInvalid:
@@ -178,7 +181,7 @@ class ParseDsv(Parser):
                     message="the line is not UTF-8 text; set fileCharset to the file's character set",
                 )
         kept = table.filter(pa.array(readable))
-        return [_flat(kept.column(number)).cast(pa.string()) for number in range(len(names))], kept
+        return [_flat(column).cast(pa.string()) for column in kept.columns], kept
 
     def _reject_ragged(self, file: FileStart, block: Block, bad: list[pyarrow.csv.InvalidRow], expected: int) -> None:
         at = 0

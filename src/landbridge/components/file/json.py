@@ -56,6 +56,7 @@ class ParseJson(Parser):
 
     def parse(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
         """Yield the records of one file."""
+        self._shredder.needs = self.needs
         head, rest = _begin(chunks)
         try:
             yield from (self._named(batch, file) for batch in self._batches(file, head, rest))

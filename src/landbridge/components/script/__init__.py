@@ -1,0 +1,1 @@
+"""JavaScript of a dataflow: an isolate in a process of its own, and how records cross into it and back."""
