@@ -7,8 +7,6 @@ from typing import Annotated
 import anyio
 import typer
 
-from landbridge.remote.known_hosts import known_hosts_file, offered_key, pin
-
 app = typer.Typer(help="Pin the host keys of SFTP servers.", no_args_is_help=True)
 
 
@@ -24,6 +22,12 @@ def pin_host_key(
 
     Without --fingerprint the key that the server offers is shown, and nothing is pinned.
     """
+    from landbridge.remote.known_hosts import (  # noqa: PLC0415 - SSH would double the start-up of other commands
+        known_hosts_file,
+        offered_key,
+        pin,
+    )
+
     name, port = _host_and_port(host)
     if fingerprint is None:
         offered = anyio.run(lambda: offered_key(name, port))

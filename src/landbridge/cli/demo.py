@@ -15,7 +15,6 @@ import typer
 from landbridge.cli.execution import Request, execute
 from landbridge.engine.counts import Report, Status
 from landbridge.sandbox.people import people
-from landbridge.sandbox.sftp import SftpServer
 from landbridge.templates import template
 
 _PASSWORD = "LANDBRIDGE_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
@@ -35,6 +34,8 @@ def demo(
 
 
 async def _demo(folder: Path, number: int) -> bool:
+    from landbridge.sandbox.sftp import SftpServer  # noqa: PLC0415 - SSH would double the start-up of other commands
+
     for part in ("accounts", "sftp", "returned"):
         shutil.rmtree(folder / part, ignore_errors=True)
         (folder / part).mkdir(parents=True)

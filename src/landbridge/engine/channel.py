@@ -15,7 +15,7 @@ Item: TypeAlias = Batch | FileEvent
 MAX_BYTES: Final = 32 << 20
 """What may wait on one edge, in bytes; a single item may exceed it when nothing else waits."""
 
-MAX_ITEMS: Final = 8
+MAX_ITEMS: Final = 4
 """What may wait on one edge, in items: lazy columns do not tell their size."""
 
 

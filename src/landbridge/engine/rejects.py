@@ -60,9 +60,9 @@ def as_records(texts: Sequence[RejectedText]) -> Batch:
     )
 
 
-def number_of(code: str | int) -> int:
-    """The integer that ``_errorDetails`` needs: a vendor's code as it is, of ours the digits."""
-    return code if isinstance(code, int) else int("".join(filter(str.isdigit, code)) or 0)
+def number_of(code: str | int) -> str | int:
+    """The code as ``_errorDetails`` has it: of ours the digits, any other as it is."""
+    return int(code.removeprefix("LB-")) if isinstance(code, str) and code.startswith("LB-") else code
 
 
 class RejectFile:

@@ -33,6 +33,7 @@ class Services:
     spool_dir: Path
     counts: StepCounts
     write_log: Log
+    dataflow: str = ""
     _rejected: list[tuple[Batch, Sequence[RecordError]]] = field(default_factory=list)
     _texts: list[RejectedText] = field(default_factory=list)
 

@@ -37,17 +37,14 @@ def line_blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
     held: list[bytes] = []
     size = 0
     for chunk in chunks:
-        held.append(chunk)
-        size += len(chunk)
-        if size < BLOCK_BYTES:
-            continue
-        text = b"".join(held)
-        end = text.rfind(b"\n") + 1
+        end = chunk.rfind(b"\n") + 1 if size + len(chunk) >= BLOCK_BYTES else 0
         if end:
-            yield text[:end]
-        elif len(text) > MAX_RECORD_BYTES:
+            yield b"".join((*held, chunk[:end]))
+            held, size = [], 0
+        held.append(chunk[end:])
+        size += len(chunk) - end
+        if size > MAX_RECORD_BYTES:
             raise RecordTooLong
-        held, size = [text[end:]], len(text) - end
     if size:
         yield b"".join(held)
 
