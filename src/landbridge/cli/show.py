@@ -65,7 +65,8 @@ def _describe(cls: type[Component]) -> None:
     console = Console()
     takes, gives = ports_of(cls)
     console.print(f"[bold]{cls.spec.id}[/bold]  {cls.spec.title}   ({takes} -> {gives})", highlight=False)
-    console.print(f"\n{cls.spec.doc}\n", highlight=False, markup=False)
+    paragraphs = [" ".join(paragraph.split()) for paragraph in cls.spec.doc.split("\n\n")]
+    console.print("", *paragraphs, "", sep="\n", highlight=False, markup=False)
     rows = parameters_of(cls)
     if not rows:
         console.print("no parameters")

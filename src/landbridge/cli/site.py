@@ -1,0 +1,55 @@
+"""``landbridge site``: the local identity site as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from landbridge.site import Site
+from landbridge.site.credentials import FILE_NAME
+
+app = typer.Typer(help="Run a local identity site that speaks Gigya's REST API.", no_args_is_help=True)
+
+
+@app.command("serve")
+def serve(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Where the site keeps its data and its credentials.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 picks a free one.")] = 8600,
+    people: Annotated[int, typer.Option(min=0, help="Invented people that an empty site is filled with.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which people; the same seed gives the same people.")] = 1,
+    https_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Also answer over https on this port; 0 picks a free one.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="Keep the data in PostgreSQL: postgresql://user@host/name")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve the site until it is interrupted."""
+    site = Site(
+        data.absolute(), people=people, seed=seed, host=host, port=port, https_port=https_port, database=database
+    )
+    anyio.run(_serve, site, data, backend_options={"use_uvloop": True})
+
+
+async def _serve(site: Site, data: Path) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with site:
+        typer.echo(f"identity site   {site.url}")
+        if site.https_port is not None:
+            typer.echo(f"                {site.https_url}   (authority: {site.authority_file})")
+        typer.echo(f"apiKey          {site.api_key}\nuserKey         {site.user_key}")
+        if site.credentials_are_new:
+            typer.echo(f"secret          {site.secret}\nThe secret is shown once; it is kept in {data / FILE_NAME}")
+        else:
+            typer.echo(f"secret          in {data / FILE_NAME}")
+        await stopped.wait()
+    typer.echo("stopped")
