@@ -7,6 +7,7 @@ happened in, and a hint that says what to do next. Messages never hold a secret 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 
 class LandbridgeError(Exception):
@@ -94,3 +95,116 @@ class Cancelled(LandbridgeError):
 
 class StorageError(LandbridgeError):
     """This machine cannot keep what it must: a full disk, a missing permission (LB-7xxx)."""
+
+
+FAMILIES: Final[dict[str, tuple[str, str]]] = {
+    "1": ("The dataflow", "Correct the dataflow, its parameters or the command line. Nothing was published."),
+    "2": (
+        "The connection",
+        "The other side cannot be reached, or refuses for good. Correct the connection, then run again.",
+    ),
+    "3": ("For the moment", "The same call may succeed later. Run the job again."),
+    "4": (
+        "The data",
+        "The input is damaged or does not fit. A bad record is rejected and the job goes on; a bad file ends it.",
+    ),
+    "5": ("Guards", "A guard stopped the job before it did harm. A person must approve it."),
+    "6": ("Stopped jobs", "The job was stopped, made no progress, or its counts did not agree."),
+    "7": ("This machine", "This machine cannot keep or run what it must."),
+    "9": ("Faults of the program", "An error in landbridge itself. Please report it."),
+}
+"""Title and way of recovery of each family of codes, by the first digit."""
+
+CODES: Final[dict[str, str]] = {
+    "LB-1102": "A class that a package registers as a component is of none of the kinds of component.",
+    "LB-1201": "A text is not a field path.",
+    "LB-1301": "A file name cannot be used in a store: it leads out of the folder or holds a forbidden character.",
+    "LB-1302": "A host key can be read neither as a fingerprint nor as a public key.",
+    "LB-1303": "A server's address is malformed, or would be reached without encryption.",
+    "LB-1304": "An account key or private key of an object store cannot be read.",
+    "LB-1401": "A component needs an optional library that is not installed.",
+    "LB-1402": "A file is larger than the 4 GiB that a ZIP archive without Zip64 can hold.",
+    "LB-1403": "The password of a ZIP archive is missing or wrong.",
+    "LB-1411": "`publicKey` does not hold a PGP public key.",
+    "LB-1412": "A PGP key has expired, is revoked, or is not meant for encryption.",
+    "LB-1413": "`privateKey` does not hold a PGP private key.",
+    "LB-1414": "The passphrase of a PGP private key is missing or wrong.",
+    "LB-1601": "A script does not compile.",
+    "LB-1602": "A script defines no function `process`.",
+    "LB-1603": "A script fails before its first record.",
+    "LB-1604": "The function `process` of a script is an async function or a generator.",
+    "LB-1605": "`parallel` and `notifyLastRecord` are both set.",
+    "LB-1606": "`ECMAScriptVersion` is not a language level.",
+    "LB-1901": "A local identity site cannot be kept in this kind of database, or its driver is not installed.",
+    "LB-2101": "The server cannot be reached: wrong name or port, nobody listens, or a firewall is in between.",
+    "LB-2102": "The server's host key is not pinned yet. Nothing was sent.",
+    "LB-2103": "The server's host key is not the pinned one. Nothing was sent.",
+    "LB-2104": "The login was refused. It is not repeated, so that the account is not locked.",
+    "LB-2105": "A private key for a login, or a certificate to trust, cannot be used.",
+    "LB-2106": "The server's TLS certificate cannot be trusted.",
+    "LB-2107": "The server answers but does not speak the protocol, or offers no file service to this user.",
+    "LB-2108": "The bucket is in another region than the step says.",
+    "LB-2109": "The store refuses requests because this machine's clock is wrong.",
+    "LB-2110": "The service that gives Azure signatures answers with something else.",
+    "LB-2201": "The folder, bucket or container does not exist.",
+    "LB-2202": "There is no permission for the folder or file.",
+    "LB-2204": "The path is not a folder, or the file name is too long for it.",
+    "LB-2205": "The server refused an operation without saying more.",
+    "LB-2206": "The server's disk or the user's quota is full.",
+    "LB-2207": "The server cannot replace an existing file in one step, and the step does not allow another way.",
+    "LB-2901": "A local identity site cannot listen on its port.",
+    "LB-3101": "The connection was lost and could not be restored.",
+    "LB-3102": "The server did not answer in time.",
+    "LB-3103": "After an upload the store holds another number of bytes than was sent. The file was not published.",
+    "LB-3104": "A file was changed while it was read.",
+    "LB-3105": "A file that was listed is gone.",
+    "LB-3106": "The store is busy or out of order at the moment.",
+    "LB-4001": "A stream of files began or ended in the middle of a file.",
+    "LB-4002": "A file that was already read as records was sent again in another shape.",
+    "LB-4101": "A file is not valid JSON.",
+    "LB-4102": "A line or array element is not a JSON object; it is rejected.",
+    "LB-4103": "A JSON file holds a record of more than 64 MB.",
+    "LB-4104": "A JSON file has no array under the key that `wrapField` names.",
+    "LB-4105": "A JSON file is cut off: its end is missing.",
+    "LB-4201": "A record has characters that the file's character set lacks; it is rejected.",
+    "LB-4301": "The header of a DSV file has no end.",
+    "LB-4302": "The header of a DSV file names a column twice.",
+    "LB-4303": "A line has more or fewer cells than the header; it is rejected.",
+    "LB-4304": "A line is not text in the file's character set; it is rejected.",
+    "LB-4305": "A quoted value has no end; the line on which it begins is rejected.",
+    "LB-4401": "A compressed or encrypted file is damaged.",
+    "LB-4402": "A compressed or encrypted file is not complete.",
+    "LB-4403": "A file is not of the kind that the step expects.",
+    "LB-4404": "A ZIP archive holds an unsafe name, or the same name twice.",
+    "LB-4405": "A ZIP archive expands to more, or holds more files, than the step allows.",
+    "LB-4406": "A compressed file uses a feature that is not supported.",
+    "LB-4411": "A PGP file is encrypted for another key.",
+    "LB-4421": "A record has no id, or one that the file format cannot carry; it is rejected.",
+    "LB-4501": "A value is not a date of the expected form; its record is rejected.",
+    "LB-4601": "A script took too long.",
+    "LB-4602": "A script took too much memory.",
+    "LB-4603": "A script failed for a record; the record is rejected.",
+    "LB-4604": "A script sent a record to the error path; it is rejected.",
+    "LB-4605": "A script gave back something that is not a record; the record is rejected.",
+    "LB-4606": "A script failed in its call after the last record.",
+    "LB-4607": "A script broke the built-in functions that it runs with.",
+    "LB-4608": "The process in which a script runs has ended.",
+    "LB-6001": "The job was stopped by a signal.",
+    "LB-6002": "A step, or the whole job, made no progress for the time limit.",
+    "LB-6003": "Two steps counted different numbers of records, so nothing was published.",
+    "LB-6401": "The process that handles OpenPGP made no progress.",
+    "LB-7001": "The disk for temporary files is full.",
+    "LB-7002": "A file or folder of this machine cannot be used.",
+    "LB-7003": "More had to be kept on disk than is allowed, because the columns of a DSV file are not known.",
+    "LB-7101": "The disk of the target folder is full.",
+    "LB-7102": "The operating system reports an error for a file or folder.",
+    "LB-7103": "The file of pinned host keys cannot be read or written.",
+    "LB-7301": "The folder or database of a local identity site cannot be used.",
+    "LB-7302": "The certificates of a local identity site cannot be written.",
+    "LB-7401": "The process that handles OpenPGP failed.",
+    "LB-9001": "An unexpected error within a step.",
+}
+"""What every code means, in one line each; those of the dataflow language stand in ``dataflow.problems``.
+
+A code keeps its meaning for good: a new kind of error gets a new code.
+"""

@@ -50,10 +50,20 @@ def find_program(name: str, *folders: str | Path) -> str:
 class ServerProcess:
     """A server program under our control. Its output goes to a file, shown when it does not start."""
 
-    def __init__(self, command: list[str], *, port: int, log: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        port: int,
+        log: Path,
+        env: dict[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self._log = log
         with log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=env)
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=env, cwd=folder
+            )
         self._wait_for(port)
 
     def stop(self) -> None:

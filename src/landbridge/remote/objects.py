@@ -201,13 +201,16 @@ class ObjectFolder:
         under_way: deque[asyncio.Task[bytes]] = deque()
         try:
             offset = 0
+            window = 1  # the first alone: a server that ignores ranges would send the whole object for each
             while offset < size or under_way:
-                while offset < size and len(under_way) < RANGES_IN_FLIGHT:
+                while offset < size and len(under_way) < window:
                     end = min(offset + RANGE_BYTES, size)
                     under_way.append(asyncio.create_task(self._range(key, offset, end, tag=tag)))
                     offset = end
-                yield await under_way[0]
+                chunk = await under_way[0]
                 under_way.popleft()
+                window = RANGES_IN_FLIGHT
+                yield chunk
         finally:
             for task in under_way:
                 task.cancel()

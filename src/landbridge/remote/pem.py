@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 _MARK = "-----BEGIN "
 
@@ -18,7 +17,7 @@ def pem_text(value: str) -> str:
     if not text.startswith(_MARK):
         try:
             text = base64.b64decode("".join(text.split()), validate=True).decode("ascii").strip()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or base64 of something else
             text = ""
     if not text.startswith(_MARK):
         raise ValueError("not a private key: neither PEM text (-----BEGIN …) nor base64 of it")

@@ -40,11 +40,7 @@ class SftpServer:
         self.username = username
         self.password = password or secrets.token_urlsafe(12)
         self.port = port
-        self._key = (
-            asyncssh.import_private_key(host_key)
-            if host_key
-            else asyncssh.generate_private_key("ssh-ed25519")
-        )
+        self._key = asyncssh.import_private_key(host_key) if host_key else asyncssh.generate_private_key("ssh-ed25519")
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
 
@@ -97,9 +93,7 @@ class SftpServer:
         for connection in dropped:
             connection.abort()
         async with asyncio.timeout(5):
-            await asyncio.gather(
-                *(connection.wait_closed() for connection in dropped), return_exceptions=True
-            )
+            await asyncio.gather(*(connection.wait_closed() for connection in dropped), return_exceptions=True)
             await acceptor.wait_closed()
 
     async def drop_connections(self) -> int:

@@ -22,14 +22,14 @@ from landbridge.errors import AuthError, ConnectionFailed, FlowError, Landbridge
 from landbridge.remote.publish import Store, temporary_name
 
 MEGABYTE = 1 << 20
-LARGE_BYTES = 100 * MEGABYTE
-ALLOWED_GROWTH_BYTES = 60 * MEGABYTE
+LARGE_BYTES = 64 * MEGABYTE
+ALLOWED_GROWTH_BYTES = 48 * MEGABYTE
 CHECK_TIMEOUT_S = 10.0
 
 NAMES = [
     "plain.csv",
     "with spaces and (brackets).csv",
-    "Größe – 数据 – 🦊.csv",
+    "Größe 数据 🦊.csv",
     "success/report.csv",
     "a/b c/ü/deep.csv",
     "semi;colon&amp%20+plus#hash=.csv",
@@ -47,6 +47,10 @@ class Backend(ABC):
     @abstractmethod
     def raw(self) -> dict[str, bytes]:
         """All files in the folder and below, temporary ones too."""
+
+    @abstractmethod
+    def peek(self, name: str) -> bytes | None:
+        """One file as a consumer would read it now; None where it is not there."""
 
     @abstractmethod
     def plant(self, name: str, content: bytes) -> None:
@@ -77,6 +81,13 @@ class FolderBackend(Backend):
             if path.is_file():
                 found[str(path.relative_to(self.folder))] = path.read_bytes()
         return found
+
+    def peek(self, name: str) -> bytes | None:
+        path = self.folder / name
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
 
     def plant(self, name: str, content: bytes) -> None:
         path = self.folder / name
@@ -232,7 +243,7 @@ class StoreContract:
 
         def watch() -> None:
             while not stop.is_set():
-                seen.add(backend.raw().get("data.csv"))
+                seen.add(backend.peek("data.csv"))
 
         async def scenario() -> None:
             async with backend.open() as store:

@@ -1,0 +1,92 @@
+"""Which files a reader takes, and in which order."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+
+from landbridge.components.datasource.files import FileSelection, compiled, selected
+from landbridge.remote.publish import Entry, temporary_name
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+names = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="/"), min_size=1)
+entries = st.lists(
+    st.builds(
+        Entry,
+        name=names,
+        size=st.integers(0, 10),
+        modified=st.integers(0, 5).map(lambda seconds: START + timedelta(seconds=seconds)),
+    ),
+    unique_by=lambda entry: entry.name,
+)
+
+
+def entry(name: str, *, second: int = 0) -> Entry:
+    return Entry(name=name, size=1, modified=START + timedelta(seconds=second))
+
+
+def taken(offered: list[Entry], **params: str) -> list[str]:
+    return [found.name for found in selected(offered, FileSelection.model_validate(params))]
+
+
+@given(entries, st.sampled_from(["time", "name"]))
+def test_descending_is_ascending_backwards(offered: list[Entry], sort_by: str) -> None:
+    ascending = taken(offered, sortBy=sort_by, sortOrder="ASC")
+    assert taken(offered, sortBy=sort_by, sortOrder="DESC") == ascending[::-1]
+
+
+@given(entries)
+def test_the_order_does_not_depend_on_the_order_of_the_listing(offered: list[Entry]) -> None:
+    assert taken(offered) == taken(offered[::-1])
+
+
+@given(entries, names)
+def test_an_escaped_name_takes_that_file_and_no_other(offered: list[Entry], name: str) -> None:
+    expected = [name] if any(found.name == name for found in offered) and not name.endswith(".uploading") else []
+    assert taken(offered, fileNameRegex=re.escape(name)) == expected
+
+
+def test_the_pattern_has_to_match_the_whole_name() -> None:
+    offered = [entry("a.csv"), entry("a.csv.gz"), entry("aXcsv"), entry("b-a.csv")]
+    assert taken(offered, fileNameRegex=r"a\.csv") == ["a.csv"]
+
+
+def test_an_empty_pattern_takes_all_files() -> None:
+    assert taken([entry("a"), entry("b")], fileNameRegex="") == ["a", "b"]
+
+
+def test_the_pattern_is_held_against_the_file_name_and_not_its_folder() -> None:
+    offered = [entry("Test1/a.csv"), entry("Test2/b.txt")]
+    assert taken(offered, fileNameRegex=r".*\.csv") == ["Test1/a.csv"]
+
+
+def test_named_groups_are_written_as_in_java() -> None:
+    pattern = compiled(r"(?<day>\d+)_(?<kind>[a-z]+)(?<!x)\.csv")
+    found = pattern.fullmatch("20260301_daily.csv")
+    assert found is not None
+    assert found["day"] == "20260301"
+
+
+def test_a_wildcard_instead_of_a_pattern_is_explained() -> None:
+    with pytest.raises(ValueError, match=r"all \.csv files is \.\*"):
+        compiled("*.csv")
+
+
+def test_uploads_under_way_are_never_taken() -> None:
+    offered = [entry("a.csv.uploading"), entry(temporary_name("a.csv")), entry("a.csv")]
+    assert taken(offered, fileNameRegex=".*") == ["a.csv"]
+
+
+def test_files_of_one_second_are_ordered_by_name() -> None:
+    offered = [entry("b"), entry("a"), entry("c", second=-1)]
+    assert taken(offered) == ["c", "a", "b"]
+
+
+def test_files_from_before_the_last_run_can_be_left_out() -> None:
+    offered = [entry("old", second=-1), entry("same"), entry("new", second=1)]
+    chosen = selected(offered, FileSelection(), changed_since=START)
+    assert [found.name for found in chosen] == ["same", "new"]
