@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import anyio
 import typer
 
 app = typer.Typer(help="Pin the host keys of SFTP servers.", no_args_is_help=True)
@@ -22,11 +21,9 @@ def pin_host_key(
 
     Without --fingerprint the key that the server offers is shown, and nothing is pinned.
     """
-    from landbridge.remote.known_hosts import (  # noqa: PLC0415 - SSH would double the start-up of other commands
-        known_hosts_file,
-        offered_key,
-        pin,
-    )
+    import anyio
+
+    from landbridge.remote.known_hosts import known_hosts_file, offered_key, pin
 
     name, port = _host_and_port(host)
     if fingerprint is None:

@@ -6,16 +6,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import anyio
-import msgspec
 import typer
 
-from landbridge.cli.execution import Request, execute
-from landbridge.engine.counts import Report, Status
-from landbridge.sandbox.people import people
-from landbridge.templates import template
+if TYPE_CHECKING:
+    from landbridge.engine.counts import Report
 
 _PASSWORD = "LANDBRIDGE_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -28,13 +24,20 @@ def demo(
     number: Annotated[int, typer.Option("--people", min=1, help="Number of accounts.")] = 10_000,
 ) -> None:
     """Send invented accounts to an SFTP server on this machine and fetch them back. Needs no set-up."""
+    import anyio
+
     place = (folder or Path(tempfile.gettempdir()) / "landbridge-demo").absolute()
     if not anyio.run(_demo, place, number, backend_options={"use_uvloop": True}):
         raise typer.Exit(1)
 
 
 async def _demo(folder: Path, number: int) -> bool:
-    from landbridge.sandbox.sftp import SftpServer  # noqa: PLC0415 - SSH would double the start-up of other commands
+    import msgspec
+
+    from landbridge.cli.execution import Request, execute
+    from landbridge.sandbox.people import people
+    from landbridge.sandbox.sftp import SftpServer
+    from landbridge.templates import template
 
     for part in ("accounts", "sftp", "returned"):
         shutil.rmtree(folder / part, ignore_errors=True)
@@ -58,7 +61,9 @@ async def _demo(folder: Path, number: int) -> bool:
 
 
 def _compared(sent: Path, returned: Path, reports: tuple[Report, Report]) -> bool:
-    if any(report.status is not Status.SUCCEEDED for report in reports):
+    import msgspec
+
+    if any(report.status != "succeeded" for report in reports):
         return False
     accounts = {account["UID"]: account for account in map(msgspec.json.decode, sent.read_bytes().splitlines())}
     equal = 0

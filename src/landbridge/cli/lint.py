@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from landbridge.components.catalogue import InstalledComponents
-from landbridge.dataflow import format_text
-from landbridge.dataflow.lint import lint_file
-from landbridge.dataflow.problems import errors_of
-
 
 def lint_flows(
     flows: Annotated[list[Path], typer.Argument(metavar="FLOW...", help="Dataflow files.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
 ) -> None:
     """Check dataflows without running them. Exit code 1 when one has errors; warnings do not count."""
+    from landbridge.components.catalogue import InstalledComponents
+    from landbridge.dataflow import format_text
+    from landbridge.dataflow.lint import lint_file
+    from landbridge.dataflow.problems import errors_of
+
     catalogue = InstalledComponents()
     found = {str(path): lint_file(path, catalogue) for path in flows}
     if as_json:

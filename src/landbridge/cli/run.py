@@ -6,20 +6,9 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import typer
 
-from landbridge.cli.execution import Request, execute
-from landbridge.dataflow import Dataflow
-from landbridge.engine.counts import Status
-from landbridge.engine.runner import Options
-
-EXIT_CODES = {
-    Status.SUCCEEDED: 0,
-    Status.FAILED: 1,
-    Status.STOPPED: 1,
-    Status.SUCCEEDED_WITH_ERRORS: 3,
-}
+EXIT_CODES = {"succeeded": 0, "failed": 1, "stopped": 1, "succeeded_with_errors": 3}
 
 
 def run(
@@ -47,6 +36,12 @@ def run(
     Exit code 0: succeeded; 1: failed, nothing was published; 2: wrong usage; 3: succeeded, but some records were
     rejected.
     """
+    import anyio
+
+    from landbridge.cli.execution import Request, execute
+    from landbridge.dataflow import Dataflow
+    from landbridge.engine.runner import Options
+
     request = Request(
         flow=Dataflow.read(flow),
         placeholders=_placeholders(values or [], values_file),

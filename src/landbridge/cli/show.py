@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from landbridge.components import registry
-from landbridge.components.base import Component, ComponentSpec
-from landbridge.components.reference import Parameter, parameters_of, ports_of
-from landbridge.dataflow import Dataflow
-from landbridge.dataflow.graph import as_mermaid, as_text
+if TYPE_CHECKING:
+    from landbridge.components.base import Component, ComponentSpec
+    from landbridge.components.reference import Parameter
 
 
 class GraphFormat(StrEnum):
@@ -30,6 +26,9 @@ def show(
     graph: Annotated[GraphFormat, typer.Option("--format", help="Text, or Mermaid for documents.")] = GraphFormat.TEXT,
 ) -> None:
     """Show the steps of a dataflow and how they are joined."""
+    from landbridge.dataflow import Dataflow
+    from landbridge.dataflow.graph import as_mermaid, as_text
+
     dataflow = Dataflow.read(flow)
     typer.echo(as_text(dataflow) if graph is GraphFormat.TEXT else as_mermaid(dataflow))
 
@@ -41,6 +40,8 @@ def components(
     ] = False,
 ) -> None:
     """List the components, or describe one with its parameters."""
+    from landbridge.components import registry
+
     classes = [registry.get(component.strip())] if component else [registry.get(name) for name in registry.ids()]
     if as_json:
         described = [_as_json(cls) for cls in classes]
@@ -52,6 +53,11 @@ def components(
 
 
 def _list(specs: list[ComponentSpec]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from landbridge.components.reference import ports_of
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("component", "what it does", "takes", "gives"):
         table.add_column(title, no_wrap=title == "component")
@@ -62,6 +68,11 @@ def _list(specs: list[ComponentSpec]) -> None:
 
 
 def _describe(cls: type[Component]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from landbridge.components.reference import parameters_of, ports_of
+
     console = Console()
     takes, gives = ports_of(cls)
     console.print(f"[bold]{cls.spec.id}[/bold]  {cls.spec.title}   ({takes} -> {gives})", highlight=False)
@@ -86,6 +97,8 @@ def _default(row: Parameter) -> str:
 
 
 def _as_json(cls: type[Component]) -> dict[str, Any]:
+    from landbridge.components.reference import ports_of
+
     takes, gives = ports_of(cls)
     return {
         "id": cls.spec.id,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import typer
 
-from landbridge.site import Site
-from landbridge.site.credentials import FILE_NAME
+if TYPE_CHECKING:
+    from landbridge.site import Site
 
 app = typer.Typer(help="Run a local identity site that speaks Gigya's REST API.", no_args_is_help=True)
 
@@ -31,6 +31,8 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the site until it is interrupted."""
+    from landbridge.site import Site
+
     site = Site(
         data.absolute(), people=people, seed=seed, host=host, port=port, https_port=https_port, database=database
     )
@@ -38,6 +40,8 @@ def serve(
 
 
 async def _serve(site: Site, data: Path) -> None:
+    from landbridge.site.credentials import FILE_NAME
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,7 +17,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from landbridge.components.base import FileEnd, FileReader, FileWriter, RecordReader, RecordWriter
+from landbridge.components.base import FileEnd, FileReader, FileWriter, Lookup, RecordReader, RecordWriter
 from landbridge.dataflow.plan import Plan, PlanStep
 from landbridge.engine import stations as build
 from landbridge.engine.channel import Aborted, Channel, Ended, Item, NotWanted
@@ -144,6 +144,8 @@ class Runner:
             return lambda: self._read_records(first, component)
         if isinstance(component, FileReader):
             return lambda: self._read_files(first, component)
+        if isinstance(component, Lookup):
+            return lambda: self._call_for_records(first, component.opened(), component.look_up)
         if isinstance(component, RecordWriter):
             return lambda: self._write_records(first, component)
         if isinstance(component, FileWriter):
@@ -176,21 +178,30 @@ class Runner:
                 await self._send(station, FileEnd())
 
     async def _write_records(self, station: Station, writer: RecordWriter) -> None:
+        if self._job.options.dry_run:
+            await self._call_for_records(station, nullcontext(), _unchanged)
+        else:
+            await self._call_for_records(station, writer.opened(), writer.write)
+
+    async def _call_for_records(
+        self, station: Station, opened: AbstractAsyncContextManager[object], work: Callable[[Batch], Awaitable[Batch]]
+    ) -> None:
         counts = station.counts
-        while True:
-            counts.now(Activity.WAITING)
-            try:
-                batch = await _source(station).receive()
-            except Ended:
-                return
-            counts.now(Activity.WORKING)
-            if not isinstance(batch, Batch):
-                raise TypeError("a record writer was given files")
-            counts.records_in += batch.num_rows
-            delivered = batch if self._job.options.dry_run else await writer.write(batch)
-            counts.records_out += delivered.num_rows
-            await self._drain(station)
-            await self._send(station, delivered)
+        async with opened:
+            while True:
+                counts.now(Activity.WAITING)
+                try:
+                    batch = await _source(station).receive()
+                except Ended:
+                    return
+                counts.now(Activity.WORKING)
+                if not isinstance(batch, Batch):
+                    raise TypeError("a step that takes records was given files")
+                counts.records_in += batch.num_rows
+                delivered = await work(batch)
+                counts.records_out += delivered.num_rows
+                await self._drain(station)
+                await self._send(station, delivered)
 
     async def _write_files(self, group: list[Station]) -> None:
         async with connection_of(group[0]).connect() as store:
@@ -424,6 +435,11 @@ def _stalled(step: str | None, limit_s: float) -> Stalled:
         hint="Nothing was published. Check the other side, or raise --stall-timeout.",
         step=step,
     )
+
+
+async def _unchanged(batch: Batch) -> Batch:
+    """What a writer gives on in a dry run."""
+    return batch
 
 
 def _source(station: Station) -> Channel:

@@ -17,6 +17,7 @@ from landbridge.components.base import (
     FileReader,
     FileWriter,
     Formatter,
+    Lookup,
     Parser,
     RecordReader,
     RecordWriter,
@@ -67,7 +68,10 @@ def build(plan: Plan, make: Make, make_services: MakeServices) -> list[Station]:
     stations: dict[str, list[Station]] = {}
     for step in plan.steps:
         if step.id == plan.entry:
-            stations[step.id] = [_station(step, make, make_services)]
+            entry = _station(step, make, make_services)
+            if isinstance(entry.component, RecordReader):
+                entry.columns = entry.component.columns()
+            stations[step.id] = [entry]
             continue
         incoming = [(edge, source) for edge in plan.edges_to(step.id) for source in stations[edge.source]]
         if incoming[0][0].port == "files":
@@ -151,4 +155,4 @@ def _follower(station: Station, by_channel: dict[int, Station]) -> Station | Non
 
 def is_async(station: Station) -> bool:
     """Whether the station works in the event loop rather than in a worker thread."""
-    return isinstance(station.component, RecordReader | FileReader | RecordWriter | FileWriter)
+    return isinstance(station.component, RecordReader | FileReader | Lookup | RecordWriter | FileWriter)

@@ -404,32 +404,36 @@ def _tree(columns: Mapping[str, pa.Array]) -> dict[str | None, Any]:
 
 def _object_texts(node: Mapping[str | None, Any], length: int) -> pa.Array:
     """JSON texts of the objects of one tree node; null where an object would be empty."""
-    parts: list[Any] = []
+    parts: list[pa.Array | str] = []
+    literal = ""
     never_empty = False
     for key, member in node.items():
         if key is None:
             continue
-        text = _member_texts(member, length)
-        label = col.encode(key) + ":"
+        text, quote = _member_texts(member, length)
+        label = f"{col.encode(key)}:{quote}"
         if text.null_count:
-            parts.append(pc.binary_join_element_wise("," + label, text, ""))
-        elif parts:
-            parts += ["," + label, text]
+            parts += [literal, pc.binary_join_element_wise(f",{label}", text, quote, "")]
+            literal = ""
         else:
-            never_empty = True
-            parts += ["{" + label, text]
+            never_empty = never_empty or not parts
+            parts += [literal + ("," if parts else "{") + label, text]
+            literal = quote
     if not parts:
         return pa.nulls(length, pa.string())
-    joined = pc.binary_join_element_wise(*parts, "}", "", null_handling="replace", null_replacement="")
+    joined = pc.binary_join_element_wise(*parts, literal + "}", "", null_handling="replace", null_replacement="")
     if never_empty:
         return joined
     texts = pc.binary_replace_slice(joined, 0, 1, "{")
     return pc.if_else(pc.equal(joined, "}"), pa.scalar(None, pa.string()), texts)
 
 
-def _member_texts(member: Mapping[str | None, Any], length: int) -> pa.Array:
-    """JSON texts of one member: its own values, or the object assembled from the columns below it."""
+def _member_texts(member: Mapping[str | None, Any], length: int) -> tuple[pa.Array, str]:
+    """JSON texts of one member, its own values or the object assembled from the columns below it, and their quote."""
     if None not in member:
-        return _object_texts(member, length)
-    own = col.json_text(member[None])
-    return own if len(member) == 1 else pc.coalesce(_object_texts(member, length), own)
+        return _object_texts(member, length), ""
+    own = member[None]
+    if len(member) == 1 and pa.types.is_string(own.type):
+        return col.escaped_json(own), '"'
+    text = col.json_text(own)
+    return (text if len(member) == 1 else pc.coalesce(_object_texts(member, length), text)), ""

@@ -131,7 +131,7 @@ def json_text(column: pa.Array) -> pa.Array:
     if is_json(column):
         return column.storage
     if pa.types.is_string(column.type):
-        return _quote_json(column)
+        return pc.binary_join_element_wise('"', escaped_json(column), '"', "")
     return plain_text(column)
 
 
@@ -185,7 +185,8 @@ def _data(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
 
 
-def _quote_json(column: pa.Array) -> pa.Array:
+def escaped_json(column: pa.Array) -> pa.Array:
+    """The texts of a string column as they stand between the quotes of JSON."""
     if has_any(column, b'"\\', controls=True):
         column = pc.replace_substring(column, "\\", "\\\\")
         column = pc.replace_substring(column, '"', '\\"')
@@ -193,7 +194,7 @@ def _quote_json(column: pa.Array) -> pa.Array:
             column = pc.replace_substring(column, raw, escaped)
         if has_any(column, b"", controls=True):
             column = map_values(column, _escape_controls)
-    return pc.binary_join_element_wise('"', column, '"', "")
+    return column
 
 
 def _escape_controls(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from charset_normalizer import CharsetMatch, from_bytes
 
 from landbridge.errors import DataError
@@ -169,7 +170,7 @@ class Blocks:
         text = self._held[:end]
         block = Block(text, self._line)
         self._held = self._held[end:]
-        self._line += text.count(b"\n")
+        self._line += count(text, "\n")
         return block
 
     def _quick_end(self) -> int:
@@ -179,10 +180,10 @@ class Blocks:
         return end if end and self._quotes(text[:end]) % 2 == 0 else 0
 
     def _quotes(self, text: bytes) -> int:
-        count = text.count(b'"')
-        if count and self._escape and self._escape in text:
-            count -= text.replace(self._escape * 2, b"").count(self._escape + b'"')
-        return count
+        quotes = count(text, '"')
+        if quotes and self._escape and self._escape in text:
+            quotes -= text.replace(self._escape * 2, b"").count(self._escape + b'"')
+        return quotes
 
     def _exact_end(self) -> int:
         return self._exact_end_of(self._held, final=self._ended)
@@ -194,6 +195,11 @@ class Blocks:
                 break
             end = match.end()
         return end
+
+
+def count(text: bytes, character: str) -> int:
+    """How often an ASCII character occurs; several times quicker than ``bytes.count`` for frequent ones."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(character)))
 
 
 def read_header(

@@ -153,8 +153,11 @@ class FormatDsv(Formatter):
             max_bytes=int(params.max_file_size * MEGABYTE) if params.max_file_size else None,
         )
         for piece in pieces:
-            lines = dialect.lines([piece.columns.get(name) for name in header], piece.num_rows)
-            yield from parts.rows(self._encoded(lines))
+            cells = [piece.columns.get(name) for name in header]
+            if params.file_charset == "utf-8" and not params.max_file_size:
+                yield from parts.block(dialect.block(cells, piece.num_rows), piece.num_rows)
+            else:
+                yield from parts.rows(self._encoded(dialect.lines(cells, piece.num_rows)))
         yield from parts.end(create_empty=params.create_empty_file)
 
     def _encoded(self, lines: pa.Array) -> pa.Array:
@@ -171,7 +174,7 @@ class FormatDsv(Formatter):
                     file=self.params.file_name,
                     line=None,
                     code="LB-4201",
-                    message=f"{self.params.file_charset} lacks a character of the record, at position {error.start + 1}",
+                    message=f"{self.params.file_charset} lacks the character at position {error.start + 1} of the line",
                 )
         return pa.array(encoded, pa.binary())
 

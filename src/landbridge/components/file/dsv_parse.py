@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 from pydantic import field_validator
 
@@ -20,7 +19,7 @@ from landbridge.components.registry import component
 from landbridge.records import Batch, columns as col
 from landbridge.records.path import parse as parse_path, write
 
-_LINE_BREAKS = (b"\n", b"\r")
+_LINE_BREAKS = ("\n", "\r", b"\n", b"\r")
 
 
 @component("file.parse.dsv", title="Read DSV (CSV)")
@@ -131,6 +130,15 @@ class ParseDsv(Parser):
             yield batch
 
     def _read(self, block: Block, names: list[str]) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
+        """The block's cells, as texts where all of it is UTF-8, else as bytes; and the lines that do not fit."""
+        try:
+            return self._cells(block, names, pa.string())
+        except pa.ArrowInvalid:
+            return self._cells(block, names, pa.binary())
+
+    def _cells(
+        self, block: Block, names: list[str], cell_type: pa.DataType
+    ) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
         bad: list[pyarrow.csv.InvalidRow] = []
 
         def skip(row: pyarrow.csv.InvalidRow) -> Literal["skip"]:
@@ -150,7 +158,7 @@ class ParseDsv(Parser):
                 invalid_row_handler=skip,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.binary()),
+                column_types=dict.fromkeys(names, cell_type),
                 include_columns=self._included(names),
                 strings_can_be_null=absent,
                 quoted_strings_can_be_null=False,
@@ -166,10 +174,8 @@ class ParseDsv(Parser):
     def _texts(self, file: FileStart, block: Block, table: pa.Table) -> tuple[list[pa.Array], pa.Table]:
         """The columns as text; rows that are not text in UTF-8 are rejected."""
         arrays = [_flat(column) for column in table.columns]
-        try:
-            return [array.cast(pa.string()) for array in arrays], table
-        except pa.ArrowInvalid:
-            pass
+        if all(pa.types.is_string(array.type) for array in arrays):
+            return arrays, table
         readable = [all(map(_is_text, row)) for row in zip(*(array.to_pylist() for array in arrays), strict=True)]
         for line in block.text.split(b"\n"):
             if not _is_text(line):
@@ -211,14 +217,14 @@ class ParseDsv(Parser):
 
 def _ends_within_quotes(table: pa.Table, block: Block) -> bool:
     """Whether the last value swallowed the end of the block: a stray quote misled the cut."""
-    if not table.num_rows or block.text.rstrip(b"\r\n").endswith(b'"'):
+    if not table.num_rows or block.text[-3:].rstrip(b"\r\n").endswith(b'"'):
         return False
     last = table.column(table.num_columns - 1)[-1].as_py()
-    return last is not None and last.endswith(_LINE_BREAKS)
+    return last is not None and last[-1:] in _LINE_BREAKS
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pc.cast(column.combine_chunks(), pa.binary())
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _is_text(value: bytes | None) -> bool:

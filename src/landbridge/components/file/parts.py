@@ -67,6 +67,14 @@ class Parts:
             yield from self._append(data)
             start = stop
 
+    def block(self, data: bytes | memoryview, records: int) -> Iterator[FileEvent]:
+        """Write rows that are one text already, into one part whatever its size; there is no separator."""
+        if records:
+            if not self._open:
+                yield from self._begin()
+            self._records += records
+            yield from self._append(data)
+
     def end(self, *, create_empty: bool) -> Iterator[FileEvent]:
         """Complete the last part; with ``create_empty`` write a file even though there was no row."""
         if create_empty and not self._number:
