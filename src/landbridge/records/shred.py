@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, is_
 from typing import Any, Final
 
 import msgspec
@@ -274,7 +275,10 @@ class _Level:
 
 def _markers(level: _Level, absent: Any) -> pa.Array:
     """``{}`` and ``null`` in the rows where an object is empty or an explicit null."""
-    return col.json_array([None if value is absent else _marker(value) for value in level.rows])
+    rows = level.rows
+    if absent is not ABSENT and rows.count(absent) == sum(map(is_, rows, repeat(absent))):
+        return col.json_array(pa.nulls(len(rows), pa.string()))
+    return col.json_array([None if value is absent else _marker(value) for value in rows])
 
 
 def _marker(value: Any) -> str | None:

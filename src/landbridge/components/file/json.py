@@ -59,7 +59,7 @@ class ParseJson(Parser):
         self._shredder.needs = self.needs
         head, rest = _begin(chunks)
         try:
-            yield from (self._named(batch, file) for batch in self._batches(file, head, rest))
+            yield from (self._named(batch.built(), file) for batch in self._batches(file, head, rest))
         except RecordTooLong:
             raise DataError(
                 "LB-4103",
