@@ -52,6 +52,7 @@ class ComponentParams(BaseModel):
         populate_by_name=True,
         extra="ignore",
         frozen=True,
+        validate_default=True,
         use_attribute_docstrings=False,
     )
 

@@ -1,0 +1,1 @@
+"""Benchmarks: the same work by Landbridge, by its bare libraries, by the standard library and by other tools."""

@@ -1,0 +1,1 @@
+"""One package for each case: its dataflow, its data, its contenders."""
