@@ -133,7 +133,7 @@ class Batch:
 
     def to_objects(self) -> list[JsonObject]:
         """The records as plain objects."""
-        lines = pc.binary_join_element_wise(self.json_texts(), "\n", "")
+        lines = col.join(self.json_texts(), "\n")
         found: list[JsonObject] = _OBJECT.decode_lines(col.bytes_of(lines))
         return found
 
@@ -358,7 +358,7 @@ class Batch:
             remaining.append(own)
         has = _any_valid(remaining, self.num_rows)
         empty = pc.and_not(had, has)
-        marker = col.json_array(pc.if_else(empty, "{}", pa.scalar(None, pa.string())))
+        marker = col.json_array(pc.if_else(empty, col.literal("{}"), col.NO_TEXT))
         return marker if own is None else col.choose(empty, marker, own)
 
 
@@ -431,7 +431,7 @@ def _object_texts(node: Mapping[str | None, Any], length: int) -> pa.Array:
         text, quote = _member_texts(member, length)
         label = f"{col.encode(key)}:{quote}"
         if text.null_count:
-            parts += [literal, pc.binary_join_element_wise(f",{label}", text, quote, "")]
+            parts += [literal, col.join(f",{label}", text, quote)]
             literal = ""
         else:
             never_empty = never_empty or not parts
@@ -439,11 +439,11 @@ def _object_texts(node: Mapping[str | None, Any], length: int) -> pa.Array:
             literal = quote
     if not parts:
         return pa.nulls(length, pa.string())
-    joined = pc.binary_join_element_wise(*parts, literal + "}", "", null_handling="replace", null_replacement="")
+    joined = col.join(*parts, literal + "}", absent="")
     if never_empty:
         return joined
     texts = pc.binary_replace_slice(joined, 0, 1, "{")
-    return pc.if_else(pc.equal(joined, "}"), pa.scalar(None, pa.string()), texts)
+    return pc.if_else(pc.equal(joined, col.literal("}")), col.NO_TEXT, texts)
 
 
 def _member_texts(member: Mapping[str | None, Any], length: int) -> tuple[pa.Array, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +30,24 @@ _ARROW_TYPES: dict[type, pa.DataType] = {
     float: pa.float64(),
 }
 _CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"
+
+
+@lru_cache(maxsize=4096)
+def literal(text: str) -> pa.Scalar:
+    """A text as compute functions want it; making one anew costs as much as a call on a small column."""
+    return pa.scalar(text, pa.string())
+
+
+NO_TEXT: Final = pa.scalar(None, pa.string())
+"""An absent text."""
+
+
+def join(*parts: pa.Array | str, absent: str | None = None) -> pa.Array:
+    """Row by row the parts one after the other; a row that lacks one is absent, or has ``absent`` in its place."""
+    ready = [literal(part) if isinstance(part, str) else part for part in parts]
+    if absent is None:
+        return pc.binary_join_element_wise(*ready, literal(""))
+    return pc.binary_join_element_wise(*ready, literal(""), null_handling="replace", null_replacement=absent)
 
 
 def encode(value: Any) -> str:
@@ -131,7 +150,7 @@ def json_text(column: pa.Array) -> pa.Array:
     if is_json(column):
         return column.storage
     if pa.types.is_string(column.type):
-        return pc.binary_join_element_wise('"', escaped_json(column), '"', "")
+        return join('"', escaped_json(column), '"')
     return plain_text(column)
 
 
@@ -145,7 +164,7 @@ def plain_text(column: pa.Array) -> pa.Array:
     if pa.types.is_float64(column.type):
         text = pc.cast(column, pa.string())
         # Arrow writes 1.0 as "1"; the point tells a reader that it was not an integer.
-        return pc.if_else(pc.match_substring_regex(text, r"^-?\d+$"), pc.binary_join_element_wise(text, ".0", ""), text)
+        return pc.if_else(pc.match_substring_regex(text, r"^-?\d+$"), join(text, ".0"), text)
     if is_json(column):
         return _bare(column.storage)
     return pc.cast(column, pa.string())
@@ -205,7 +224,7 @@ def _bare(text: pa.Array) -> pa.Array:
     if has_any(text, b"\\"):
         return map_values(text, _bare_value)
     bare = pc.if_else(pc.starts_with(text, '"'), pc.utf8_slice_codeunits(text, 1, -1), text)
-    return pc.if_else(pc.equal(text, "null"), pa.scalar(None, pa.string()), bare)
+    return pc.if_else(pc.equal(text, literal("null")), NO_TEXT, bare)
 
 
 def _bare_value(text: str) -> str | None:

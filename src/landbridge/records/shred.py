@@ -270,7 +270,7 @@ class _Level:
         """A column of JSON text."""
         raws = self.values(slot) if self._whole else [getattr(row, slot, _NO_RAW) for row in self.rows]
         texts = pa.array(list(map(bytes, raws)), pa.binary()).cast(pa.string())
-        return col.json_array(pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts))
+        return col.json_array(pc.if_else(pc.equal(texts, col.literal("")), col.NO_TEXT, texts))
 
 
 def _markers(level: _Level, absent: Any) -> pa.Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,6 @@ from landbridge.records import Batch, columns as col
 from landbridge.records.path import parse
 
 _WRITE_ROWS = 1 << 14
-_NO_TEXT = pa.scalar(None, pa.string())
 _FORMULA = r"^[=+\-@\t\r]"
 _NUMBER = r"^[+-]?[0-9.,]*$"
 
@@ -33,7 +33,7 @@ class Cells:
             header = ".".join(map(str, parse(name)))
             text = col.plain_text(column)
             if col.is_json(column):
-                text = pc.if_else(pc.equal(text, "{}"), pa.scalar(None, pa.string()), text)
+                text = pc.if_else(pc.equal(text, col.literal("{}")), col.NO_TEXT, text)
             if text.null_count < len(text):
                 found[header] = pc.coalesce(found[header], text) if header in found else text
         return cls(batch.num_rows, found)
@@ -64,16 +64,20 @@ class Dialect:
 
     def lines(self, cells: Sequence[pa.Array | None], num_rows: int) -> pa.Array:
         """One text a row, with its line end. ``cells`` holds a column for each header, None for an empty one."""
-        texts = [_NO_TEXT if column is None else self._cell(column) for column in cells]
+        texts = [col.NO_TEXT if column is None else self._cell(column) for column in cells]
         if not texts:
             return pa.repeat(pa.scalar(self.line_end), num_rows)
         # The line end goes to the last column, so that one join makes the whole line.
         last = pc.fill_null(texts[-1], '""' if len(texts) == 1 else "")  # many readers pass over an empty line
-        ended = pc.binary_join_element_wise(last, self.line_end, "")
+        ended = col.join(last, self.line_end)
         if len(texts) == 1:
             return _repeated(ended, num_rows)
         return pc.binary_join_element_wise(
-            *texts[:-1], _repeated(ended, num_rows), self.separator, null_handling="replace", null_replacement=""
+            *texts[:-1],
+            _repeated(ended, num_rows),
+            col.literal(self.separator),
+            null_handling="replace",
+            null_replacement="",
         )
 
     @property
@@ -99,28 +103,23 @@ class Dialect:
     def _cell(self, column: pa.Array) -> pa.Array:
         """The column's texts as they stand in the file; null where a cell is empty."""
         column = self._prepared(column)
-        escape = (self.escape or "").encode()
-        has_quotes = col.has_any(column, b'"' + escape)
         if self.quote_all:
-            return _quoted(self._escaped(column) if has_quotes else column)
-        if has_quotes or self._needs_quotes(column):
-            special = pc.match_substring_regex(column, self._special())
-            return pc.if_else(special, _quoted(self._escaped(column)), column)
-        return column
+            return _quoted(self._escaped(column))
+        special = self._special(column)
+        return column if special is None else pc.if_else(special, _quoted(self._escaped(column)), column)
 
-    def _needs_quotes(self, column: pa.Array) -> bool:
-        if col.has_any(column, b"\r\n" + self.separator[:1].encode()):
-            return True
-        return bool(pc.min(pc.binary_length(column)).as_py() == 0)
-
-    def _special(self) -> str:
-        """Pattern of the values that need quotes: an empty text needs them to differ from an absent value."""
-        characters = '"\r\n' + (self.escape or "")
-        members = "".join(f"\\x{{{ord(character):x}}}" for character in characters)
-        separator = "".join(f"\\x{{{ord(character):x}}}" for character in self.separator)
-        return f"^$|[{members}]|{separator}"
+    def _special(self, column: pa.Array) -> pa.Array | None:
+        """Which values need quotes, None for none: an empty text needs them to differ from an absent value."""
+        marks = [mark for mark in ('"', "\r", "\n", self.separator, self.escape or "") if mark]
+        # A look at the bytes of the whole column tells which marks are worth a look at every value.
+        tests = [pc.match_substring(column, mark) for mark in marks if col.has_any(column, mark[:1].encode())]
+        if pc.min(pc.binary_length(column)).as_py() == 0:
+            tests.append(pc.equal(column, col.literal("")))
+        return reduce(pc.or_, tests) if tests else None
 
     def _escaped(self, column: pa.Array) -> pa.Array:
+        if not col.has_any(column, b'"' + (self.escape or "").encode()):
+            return column
         if self.escape is None:
             return pc.replace_substring(column, '"', '""')
         escaped = pc.replace_substring(column, self.escape, self.escape * 2)
@@ -140,12 +139,12 @@ def separator_of(value: str) -> str:
 
 
 def _quoted(column: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise('"', column, '"', "")
+    return col.join('"', column, '"')
 
 
 def _defused(column: pa.Array) -> pa.Array:
     formula = pc.and_not(pc.match_substring_regex(column, _FORMULA), pc.match_substring_regex(column, _NUMBER))
-    return pc.if_else(formula, pc.binary_join_element_wise("'", column, ""), column)
+    return pc.if_else(formula, col.join("'", column), column)
 
 
 def _repeated(texts: pa.Array | pa.Scalar, num_rows: int) -> pa.Array:

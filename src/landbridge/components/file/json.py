@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Any, Final, Literal
 
 import msgspec
-import pyarrow.compute as pc
 
 from landbridge.components.base import FileEvent, FileStart, Formatter, Parser, StepServices
 from landbridge.components.file.parts import MEGABYTE, Parts
@@ -214,7 +213,7 @@ class FormatJson(Formatter):
             )
             before, after = ",\n", ""
         for batch in batches:
-            yield from parts.rows(pc.binary_join_element_wise(before, batch.json_texts(), after, ""))
+            yield from parts.rows(col.join(before, batch.json_texts(), after))
         yield from parts.end(create_empty=params.create_empty_file)
 
 
