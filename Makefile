@@ -47,7 +47,8 @@ bench: $(VENV)/.dev ## Measure against the bare libraries, a hand-written script
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: $(VENV)/.dev ## Build the documentation into site-docs/
-	@$(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/python scripts/docs_reference.py $(if $(CI),--check)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: ## Renew the lock files in requirements/ (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -56,4 +57,4 @@ lock: ## Renew the lock files in requirements/ (needs uv)
 	  --quiet --all-extras --group test --group lint --group docs -c requirements/run.txt -o requirements/dev.txt
 
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis site-docs benchmarks/data benchmarks/results
+	@rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis site-docs benchmarks/data benchmarks/results benchmarks/.venv-peers

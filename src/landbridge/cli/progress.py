@@ -45,11 +45,13 @@ def show_report(report: Report, *, rejects: Path, quiet: bool) -> None:
         console.print(_table(report.steps, seconds, final=True))
         for file in report.files:
             records = "" if file.records is None else f", {file.records:,} records"
-            console.print(f"delivered {file.name} ({size_text(file.bytes)}{records})", highlight=False, markup=False)
+            verb = "would deliver" if report.dry_run else "delivered"
+            console.print(f"{verb} {file.name} ({size_text(file.bytes)}{records})", highlight=False, markup=False)
         dry = "dry run " if report.dry_run else ""
         console.print(f"{dry}{_WORDS[report.status]} in {seconds:.1f} s (job {report.job})", highlight=False)
     if report.rejects and rejects.exists():
-        console.print(f"{report.rejects:,} records rejected; see {rejects}", highlight=False, markup=False)
+        noun = "record" if report.rejects == 1 else "records"
+        console.print(f"{report.rejects:,} {noun} rejected; see {rejects}", highlight=False, markup=False)
     if report.error:
         step = f'step "{report.error["step"]}": ' if report.error["step"] else ""
         console.print(
@@ -57,6 +59,11 @@ def show_report(report: Report, *, rejects: Path, quiet: bool) -> None:
         )
         if report.error["hint"]:
             console.print(report.error["hint"], highlight=False, markup=False)
+        published = len(report.files)
+        console.print(
+            f"{published} of the files had been published before." if published else "Nothing was published.",
+            highlight=False,
+        )
 
 
 def size_text(size: int) -> str:

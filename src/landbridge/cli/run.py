@@ -33,7 +33,7 @@ def run(
 ) -> None:
     """Run a dataflow once.
 
-    Exit code 0: succeeded; 1: failed, nothing was published; 2: wrong usage; 3: succeeded, but some records were
+    Exit code 0: succeeded; 1: failed or stopped; 2: wrong usage; 3: succeeded, but some records were
     rejected.
     """
     import anyio

@@ -97,7 +97,7 @@ class Runner:
 
     def cancel(self, reason: str) -> None:
         """Stop the job. Safe to call from the event loop at any time; ``run`` returns soon after."""
-        self._fail(Cancelled("LB-6001", f"the job was stopped: {reason}", hint="Nothing was published."))
+        self._fail(Cancelled("LB-6001", f"the job was stopped: {reason}"))
 
     async def run(self) -> Report:
         """Run to the end. Never raises for what can go wrong in a job: the report tells."""
@@ -350,7 +350,7 @@ class Runner:
                 raise LandbridgeError(
                     "LB-6003",
                     f"{station.source.records} records were sent to the step but it counted {counts.records_in}",
-                    hint="Nothing was published. Please report this with the dataflow.",
+                    hint="Please report this with the dataflow.",
                     step=station.step.id,
                 )
 
@@ -410,7 +410,7 @@ def _explained(step: str) -> Iterator[None]:
         raise LandbridgeError(
             "LB-9001",
             f"unexpected {type(error).__name__} in the step",
-            hint="Nothing was published. Run again with --debug and report what it prints.",
+            hint="Run again with --debug and report what it prints.",
             step=step,
         ) from error
 
@@ -420,19 +420,19 @@ def _storage_error(error: OSError, step: str) -> StorageError:
         return StorageError(
             "LB-7001",
             "the disk is full",
-            hint="Nothing was published. Free some space and run again.",
+            hint="Free some space and run again.",
             step=step,
         )
     reason = error.strerror or type(error).__name__
     place = f' "{error.filename}"' if error.filename else ""
-    return StorageError("LB-7002", f"cannot use{place}: {reason}", hint="Nothing was published.", step=step)
+    return StorageError("LB-7002", f"cannot use{place}: {reason}", step=step)
 
 
 def _stalled(step: str | None, limit_s: float) -> Stalled:
     return Stalled(
         "LB-6002",
         f"no progress for {limit_s:.0f} s" if step else f"no step made progress for {limit_s:.0f} s",
-        hint="Nothing was published. Check the other side, or raise --stall-timeout.",
+        hint="Check the other side, or raise --stall-timeout.",
         step=step,
     )
 
