@@ -3,9 +3,8 @@
 import base64
 import json
 
-from tests.integration.script_runs import body, flow, into, run, script
-
 from landbridge.engine.counts import Status
+from tests.integration.script_runs import body, flow, into, run, script
 
 PEOPLE = [
     {"UID": "a", "profile": {"email": " Ann@Example.com ", "age": 31}, "data": {"subscribed": True}},

@@ -45,7 +45,7 @@ class FtpServer:
             command += ["--no-mlsd"]
         if self.certificate is not None:
             try:
-                import OpenSSL  # noqa: F401, PLC0415 - what pyftpdlib needs for TLS
+                import OpenSSL  # noqa: F401 - what pyftpdlib needs for TLS
             except ImportError:
                 raise MissingPart("pyOpenSSL") from None
             (folder / "tls.pem").write_text(self.certificate.chain + self.certificate.key)
@@ -61,9 +61,9 @@ class FtpServer:
 
 
 def _serve() -> None:
-    from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped]  # noqa: PLC0415
-    from pyftpdlib.handlers import FTPHandler  # type: ignore[import-untyped]  # noqa: PLC0415
-    from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]  # noqa: PLC0415
+    from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped]
+    from pyftpdlib.handlers import FTPHandler  # type: ignore[import-untyped]
+    from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]
 
     parser = argparse.ArgumentParser()
     parser.add_argument("root")
@@ -84,7 +84,7 @@ def _serve() -> None:
         "timeout": options.idle_timeout,
     }
     if options.certificate:
-        from pyftpdlib.handlers import TLS_FTPHandler  # noqa: PLC0415 - needs pyOpenSSL
+        from pyftpdlib.handlers import TLS_FTPHandler
 
         base = TLS_FTPHandler
         settings |= {"certfile": options.certificate, "tls_data_required": True, "tls_control_required": True}

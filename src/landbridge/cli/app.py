@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from landbridge import __version__
-from landbridge.cli import connections, demo, lint, run, show, site
+from landbridge.cli import connections, demo, lint, run, script, show, site
 from landbridge.errors import LandbridgeError
 
 EXIT_FAILED = 1
@@ -27,6 +27,7 @@ app.command("show")(show.show)
 app.command("components")(show.components)
 app.command("demo")(demo.demo)
 app.add_typer(connections.app, name="connections")
+app.add_typer(script.app, name="script")
 app.add_typer(site.app, name="site")
 
 

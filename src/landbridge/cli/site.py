@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import anyio
 import typer
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the site until it is interrupted."""
+    import anyio
+
     from landbridge.site import Site
 
     site = Site(

@@ -14,6 +14,7 @@ Formatter         records -> files         ``format(batches)`` yields file event
 FileTransform     files -> files           ``transform(file, chunks)`` yields file events
 FileWriter        files -> files           ``async connect()`` gives a Store
 RecordWriter      records -> records       ``async write(batch)`` gives the outcome of each record
+Lookup            records -> records       ``async look_up(batch)`` gives the records with what was found
 ================  =======================  ==============================================================
 
 Methods without ``async`` are CPU work: the engine runs them in a worker thread, several in a row fused into one
@@ -25,7 +26,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path as FilePath
@@ -83,6 +84,7 @@ class StepServices(Protocol):
 
     step_id: str
     job_id: str
+    dataflow: str
     started: datetime
     spool_dir: FilePath
 
@@ -141,10 +143,16 @@ class RecordReader(Component):
 
     inputs, outputs = "none", "records"
     has_error_edge = False
+    since: datetime | None = None
+    """Read only what changed at or after this instant, in UTC; None reads all. Set by the engine before ``read``."""
 
     @abstractmethod
     def read(self) -> AsyncGenerator[Batch]:
         """Yield batches of some thousand records until the source is exhausted."""
+
+    def columns(self) -> Sequence[str] | None:
+        """The columns of its records, where the parameters fix them; None where they do not."""
+        return None
 
 
 class FileReader(Component):
@@ -237,6 +245,24 @@ class RecordWriter(Component):
 
     inputs, outputs = "records", "records"
 
+    def opened(self) -> AbstractAsyncContextManager[object]:
+        """Hold the connection open; the engine enters it before the first batch and leaves it after the last."""
+        return nullcontext()
+
     @abstractmethod
     async def write(self, batch: Batch) -> Batch:
         """Deliver ``batch`` and give the records that succeeded; failed ones go to ``services.reject``."""
+
+
+class Lookup(Component):
+    """Adds to records what a remote system knows of them. It only reads there, so it also works in a dry run."""
+
+    inputs, outputs = "records", "records"
+
+    def opened(self) -> AbstractAsyncContextManager[object]:
+        """Hold the connection open; the engine enters it before the first batch and leaves it after the last."""
+        return nullcontext()
+
+    @abstractmethod
+    async def look_up(self, batch: Batch) -> Batch:
+        """Give the records that go on; failed ones go to ``services.reject``."""

@@ -94,14 +94,23 @@ def compile_replacement(regex: str, replacement: str, *, match_empty: bool = Fal
     Raises:
         ValueError: One of them is malformed, or uses what only Java has.
     """
+    pattern = compile_pattern(regex)
+    return Replacement(pattern, _replacement_parts(replacement, pattern), match_empty=match_empty)
+
+
+def compile_pattern(regex: str) -> re.Pattern[str]:
+    """The Python form of a Java expression.
+
+    Raises:
+        ValueError: It is malformed, or uses what only Java has.
+    """
     translated = _translated(regex)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)
-            pattern = re.compile(translated, re.ASCII)
+            return re.compile(translated, re.ASCII)
     except (re.error, FutureWarning) as error:
         raise ValueError(f"the regular expression {regex!r} is not understood: {error}") from None
-    return Replacement(pattern, _replacement_parts(replacement, pattern), match_empty=match_empty)
 
 
 def _translated(regex: str) -> str:

@@ -27,6 +27,7 @@ def _own(module: str, *ids: str) -> None:
 
 
 _own("field.arrays", "field.array.extract", "field.array.join")
+_own("field.evaluate", "field.evaluate")
 _own(
     "field.names",
     *("field.copy", "field.flatten", "field.move", "field.remove", "field.rename", "field.select"),
@@ -42,6 +43,7 @@ _own("file.lzo", "file.compress.lzo", "file.uncompress.lzo")
 _own("file.marker", "file.empty", "file.format.count")
 _own("file.pgp", "file.encrypt.pgp", "file.decrypt.pgp")
 _own("file.zip", "file.compress.zip", "file.uncompress.zip")
+_own("record", "record.evaluate")
 _own(
     "datasource.azure",
     *("datasource.read.azure.blob", "datasource.write.azure.blob"),
@@ -49,6 +51,14 @@ _own(
 )
 _own("datasource.ftp", "datasource.read.ftp", "datasource.write.ftp")
 _own("datasource.gcs", "datasource.read.googlecloud.storage", "datasource.write.googlecloud.storage")
+_own("datasource.gigya_account", "datasource.read.gigya.account", "datasource.write.gigya.account")
+_own("datasource.gigya_audit", "datasource.read.gigya.audit")
+_own("datasource.gigya_comment", "datasource.read.gigya.comment")
+_own("datasource.gigya_ds", "datasource.read.gigya.ds", "datasource.write.gigya.ds")
+_own("datasource.gigya_generic", "datasource.write.gigya.generic")
+_own("datasource.gigya_gm", "datasource.lookup.gigya.gm")
+_own("datasource.gigya_importaccount", "datasource.write.gigya.importaccount")
+_own("datasource.gigya_lookup", "datasource.lookup.gigya.account")
 _own("datasource.local", "datasource.read.local", "datasource.write.local")
 _own("datasource.s3", "datasource.read.amazon.s3", "datasource.write.amazon.s3")
 _own("datasource.sftp", "datasource.read.sftp", "datasource.write.sftp")

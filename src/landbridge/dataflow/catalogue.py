@@ -51,7 +51,7 @@ class Catalogue(Protocol):
     def ids(self) -> Sequence[str]:
         """All component ids that can be used."""
 
-    def describe(self, id: str, /) -> ComponentInfo | None:  # noqa: A002 - the field's word
+    def describe(self, id: str, /) -> ComponentInfo | None:
         """The component ``id``, or None when there is no such component.
 
         Raises:

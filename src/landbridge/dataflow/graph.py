@@ -58,9 +58,7 @@ def as_mermaid(flow: Plan | Dataflow) -> str:
         for label, target in node.edges():
             if target not in names:
                 names[target] = f"x{len(names)}"
-                lines.append(
-                    f'  {names[target]}["{_mermaid_text(target)}<br/><small>no such step</small>"]:::missing'
-                )
+                lines.append(f'  {names[target]}["{_mermaid_text(target)}<br/><small>no such step</small>"]:::missing')
             arrow = f"-. {label} .->" if label else "-->"
             lines.append(f"  {names[node.id]} {arrow} {names[target]}")
     if any(line.endswith(":::missing") for line in lines):

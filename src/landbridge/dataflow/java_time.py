@@ -152,9 +152,7 @@ def _letter(pattern: str, letter: str, count: int) -> _Part:
     letter = "y" if letter == "Y" else letter
     most = 9 if letter in _MOST_DIGITS and letter != "M" else _MOST_LETTERS.get(letter, 5)
     if count > most:
-        message = (
-            f'the letter "{letter}" stands {count} times in the time pattern {pattern}, which has no meaning'
-        )
+        message = f'the letter "{letter}" stands {count} times in the time pattern {pattern}, which has no meaning'
         raise FlowError(BAD_TIME, message, hint=f"Write it at most {most} times.")
     return _Part(letter, count)
 
@@ -308,11 +306,7 @@ def _date(values: Mapping[str, int]) -> datetime:
         date = datetime(year, values.get("M", 1), values.get("d", 1), tzinfo=UTC)
         if values.get("D", date.timetuple().tm_yday) != date.timetuple().tm_yday:
             raise ValueError("the day of the year is that of another date")
-    if (
-        "y" in values
-        and ("d" in values or "D" in values)
-        and values.get("E", date.weekday()) != date.weekday()
-    ):
+    if "y" in values and ("d" in values or "D" in values) and values.get("E", date.weekday()) != date.weekday():
         raise ValueError("the day of the week is that of another date")
     return date
 

@@ -117,9 +117,7 @@ class Dataflow:
         return cls.load(read_text(path), source=str(path))
 
     @classmethod
-    def examine(
-        cls, text: str | bytes, *, source: str = "flow.json"
-    ) -> tuple[Dataflow | None, list[Problem]]:
+    def examine(cls, text: str | bytes, *, source: str = "flow.json") -> tuple[Dataflow | None, list[Problem]]:
         """Read as much of a dataflow as can be read, and list what is wrong with its form. Never raises.
 
         Returns:
@@ -192,7 +190,7 @@ class Dataflow:
         """The dataflow as canonical JSON text (see ``dump_json``)."""
         return dump_json(self.as_json())
 
-    def step(self, id: str) -> Step | None:  # noqa: A002 - the field's word
+    def step(self, id: str) -> Step | None:
         """The step with this id, or None."""
         return next((step for step in self.steps if step.id == id), None)
 
@@ -295,12 +293,8 @@ def _read_step(item: Any, *, place: str, problems: list[Problem]) -> Step | None
         targets = item.get(key)
         if isinstance(targets, str):
             hint = f'Write it as a list: "{key}": {json.dumps([targets], ensure_ascii=False)}'
-            problems.append(
-                _wrong_type(f"{place}.{key}", "a list of step ids", targets, step=step, hint=hint)
-            )
-        elif not isinstance(targets, list | None) or not all(
-            isinstance(target, str) for target in targets or ()
-        ):
+            problems.append(_wrong_type(f"{place}.{key}", "a list of step ids", targets, step=step, hint=hint))
+        elif not isinstance(targets, list | None) or not all(isinstance(target, str) for target in targets or ()):
             problems.append(_wrong_type(f"{place}.{key}", "a list of step ids", targets, step=step))
     return Step(**_step_values(item), raw=item) if id_ else None
 
@@ -328,9 +322,7 @@ def _targets(value: Any) -> tuple[str, ...]:
     return tuple(item.strip() for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
-def _misspelt(
-    item: Mapping[str, Any], known: Sequence[str], *, place: str, step: str | None
-) -> list[Problem]:
+def _misspelt(item: Mapping[str, Any], known: Sequence[str], *, place: str, step: str | None) -> list[Problem]:
     """Unknown keys are kept and allowed; one that differs from a known key by a letter is likely a slip."""
     found = []
     for key in item:
@@ -338,9 +330,7 @@ def _misspelt(
         if key not in known and close:
             message = f'the key "{key}" is not known and has no effect'
             found.append(
-                warning(
-                    codes.MISSPELT_KEY, message, step=step, field=place + key, hint=did_you_mean(key, close)
-                )
+                warning(codes.MISSPELT_KEY, message, step=step, field=place + key, hint=did_you_mean(key, close))
             )
     return found
 

@@ -172,10 +172,7 @@ def _plain_credentials(step: Step, keys: Sequence[_Key]) -> list[Problem]:
             hint=f"Store it outside and write {suggested_reference(step.id, key.name)} here.",
         )
         for key in keys
-        if key.secret
-        and isinstance(key.value, str)
-        and not _is_blank(key.value)
-        and not holds_unresolved(key.value)
+        if key.secret and isinstance(key.value, str) and not _is_blank(key.value) and not holds_unresolved(key.value)
     ]
 
 

@@ -87,7 +87,7 @@ class Plan:
     edges: tuple[Edge, ...]
     warnings: tuple[Problem, ...] = ()
 
-    def step(self, id: str) -> PlanStep:  # noqa: A002 - the field's word
+    def step(self, id: str) -> PlanStep:
         """The step with this id.
 
         Raises:
@@ -98,11 +98,11 @@ class Plan:
                 return step
         raise KeyError(id)
 
-    def edges_from(self, id: str) -> tuple[Edge, ...]:  # noqa: A002 - the field's word
+    def edges_from(self, id: str) -> tuple[Edge, ...]:
         """The edges that leave a step, in their order."""
         return tuple(edge for edge in self.edges if edge.source == id)
 
-    def edges_to(self, id: str) -> tuple[Edge, ...]:  # noqa: A002 - the field's word
+    def edges_to(self, id: str) -> tuple[Edge, ...]:
         """The edges that end in a step, in their order."""
         return tuple(edge for edge in self.edges if edge.target == id)
 
@@ -144,9 +144,7 @@ def describe_steps(flow: Dataflow, catalogue: Catalogue) -> tuple[dict[str, Comp
         try:
             info = catalogue.describe(step.type)
         except LandbridgeError as failure:
-            problems.append(
-                error(failure.code, failure.message, step=step.id, field=place, hint=failure.hint)
-            )
+            problems.append(error(failure.code, failure.message, step=step.id, field=place, hint=failure.hint))
             continue
         except Exception as failure:  # noqa: BLE001 - the code of other packages may raise anything
             message = f'the component "{step.type}" cannot be loaded: {type(failure).__name__}: {failure}'
@@ -287,15 +285,11 @@ def _not_reached(flow: Dataflow, step: Step) -> Problem:
     return error(codes.NOT_REACHED, message, step=step.id, field=_place(flow, step), hint=hint)
 
 
-def _check_ports(
-    step: Step, infos: Mapping[str, ComponentInfo], *, index: int, catalogue: Catalogue
-) -> list[Problem]:
+def _check_ports(step: Step, infos: Mapping[str, ComponentInfo], *, index: int, catalogue: Catalogue) -> list[Problem]:
     info = infos[step.id]
     problems = []
     if step.error and not info.has_error_edge:
-        message = (
-            f"{info.id} does not handle single records, so its error path to {quoted(step.error)} is ignored"
-        )
+        message = f"{info.id} does not handle single records, so its error path to {quoted(step.error)} is ignored"
         hint = "Put the error path on the step that reads or delivers the records."
         place = f"steps[{index}].error"
         problems.append(warning(codes.ERROR_EDGE_IGNORED, message, step=step.id, field=place, hint=hint))
@@ -379,9 +373,7 @@ def _edges(entry: str, by_id: Mapping[str, Step], infos: Mapping[str, ComponentI
 
 def _leaving(step: Step, info: ComponentInfo) -> list[tuple[str, str, EdgeKind, Port]]:
     """Source, target, kind and port of each edge that leaves a step."""
-    succeeded: list[tuple[str, str, EdgeKind, Port]] = [
-        (step.id, id_, "next", info.outputs) for id_ in step.next
-    ]
+    succeeded: list[tuple[str, str, EdgeKind, Port]] = [(step.id, id_, "next", info.outputs) for id_ in step.next]
     failed: list[tuple[str, str, EdgeKind, Port]] = [
         (step.id, id_, "error", "records") for id_ in effective_error(step, info)
     ]

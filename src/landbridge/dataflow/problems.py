@@ -184,9 +184,7 @@ def format_text(problems: Sequence[Problem], *, summary: bool = True) -> str:
     if summary:
         errors = len(errors_of(problems))
         warnings = len(problems) - errors
-        lines.append(
-            "no problems" if not problems else f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
-        )
+        lines.append("no problems" if not problems else f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
     return "\n".join(lines)
 
 

@@ -147,9 +147,7 @@ def resolve(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Resolved
     )
     if filler.problems:
         raise DataflowError(filler.problems)
-    filled = replace(
-        flow, name=name, description=_fill_known(flow.description, job.placeholders), steps=steps
-    )
+    filled = replace(flow, name=name, description=_fill_known(flow.description, job.placeholders), steps=steps)
     return Resolved(flow=filled, secrets=frozenset(filler.secrets))
 
 
@@ -189,9 +187,7 @@ def steps_with_time_in_where(flow: Dataflow) -> tuple[str, ...]:
     return tuple(
         step.id
         for step in flow.steps
-        if any(
-            key == "where" and re.search(r"\$\{\s*now", text) for _, key, text in texts(step.params, "params")
-        )
+        if any(key == "where" and re.search(r"\$\{\s*now", text) for _, key, text in texts(step.params, "params"))
     )
 
 
@@ -219,9 +215,7 @@ class _Now:
         try:
             moment = _shifted(now.astimezone(UTC), self.amount, self.unit)
         except (OverflowError, ValueError):
-            message = (
-                f"a shift of {self.amount:+d}{self.unit} leaves the calendar, which has the years 1 to 9999"
-            )
+            message = f"a shift of {self.amount:+d}{self.unit} leaves the calendar, which has the years 1 to 9999"
             raise FlowError(codes.BAD_TIME, message) from None
         if self.pattern is None and where:
             return str((moment - _EPOCH) // timedelta(milliseconds=1))
@@ -258,9 +252,7 @@ def _parse(inner: str) -> _Now | _Named | _Reference:
     known = "The variables are ${now}, ${jobId}, ${apiKey}, ${dataflowName}, ${env:NAME} and ${secret:NAME}."
     if text.startswith("now") and not text[3:4].isalnum():
         message = f"the time ${{{text}}} cannot be understood"
-        raise FlowError(
-            codes.BAD_TIME, message, hint="Write for example ${now}, ${now-1h} or ${now-1d:yyyyMMdd}."
-        )
+        raise FlowError(codes.BAD_TIME, message, hint="Write for example ${now}, ${now-1h} or ${now-1d:yyyyMMdd}.")
     hint = did_you_mean(kind, (*_NAMES, "env:NAME", "secret:NAME"), otherwise=known)
     raise FlowError(codes.UNKNOWN_VARIABLE, f"there is no variable ${{{text}}}", hint=hint)
 
@@ -315,9 +307,7 @@ class _Filler:
     def _script(self, script: str) -> str:
         """Only placeholders that have a value are replaced: other double braces may be JavaScript."""
         code = decode_script(script)
-        filled = _fill_known(
-            script if code is None else code, self.job.placeholders, token=SCRIPT_PLACEHOLDER
-        )
+        filled = _fill_known(script if code is None else code, self.job.placeholders, token=SCRIPT_PLACEHOLDER)
         if filled == (script if code is None else code):
             return script
         return filled if code is None else base64.b64encode(filled.encode()).decode()

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 import msgspec
 
-from landbridge.errors import AuthError, ConnectionFailed, DataError, FlowError, LandbridgeError, QuotaError, TransientError
+from landbridge.errors import (
+    AuthError,
+    ConnectionFailed,
+    DataError,
+    FlowError,
+    LandbridgeError,
+    QuotaError,
+    TransientError,
+)
 from landbridge.remote.http import Attempt
 
 RATE_LIMIT: Final = 403048

@@ -35,7 +35,7 @@ _SAFE: Final = "-_.~"
 class Authentication(StrEnum):
     """How a call shows whom it comes from."""
 
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - a name
     """The application's secret travels with the call, over https."""
     SIGNATURE = "signature"
     """The secret signs the call and stays here."""

@@ -22,7 +22,7 @@ STEPS = st.one_of(
         st.sampled_from(["field.remove", "field.select"]),
         st.fixed_dictionaries({"fields": st.lists(NAMES, min_size=1, max_size=2)}),
     ),
-    st.tuples(st.just("field.add"), st.fixed_dictionaries({"fields": NAMES.map(lambda n: [{"field": n, "value": "new"}])})),
+    st.tuples(st.just("field.add"), NAMES.map(lambda name: {"fields": [{"field": name, "value": "new"}]})),
 )
 
 

@@ -8,11 +8,31 @@ from typing import Any
 from hypothesis import strategies as st
 
 KEYS = ("a", "b", "tags", "UID")
-WORDS = ("red", "Red", "red wine", "dark_red", "5", "5.5", "true", "", "é", "x'y", 'x"y', "back\\slash", "2020-01-01", "z")
+WORDS = (
+    "red",
+    "Red",
+    "red wine",
+    "dark_red",
+    "5",
+    "5.5",
+    "true",
+    "",
+    "é",
+    "x'y",
+    'x"y',
+    "back\\slash",
+    "2020-01-01",
+    "z",
+)
 NUMBERS = (0, 1, 5, -3, 5.5, 0.1, 1e20, 2**63, 2**53 + 1, -(2**70), 1e-7)
 
 scalars = st.one_of(
-    st.sampled_from(WORDS), st.sampled_from(NUMBERS), st.integers(-9, 9), st.booleans(), st.none(), st.text("ab _é", max_size=3)
+    st.sampled_from(WORDS),
+    st.sampled_from(NUMBERS),
+    st.integers(-9, 9),
+    st.booleans(),
+    st.none(),
+    st.text("ab _é", max_size=3),
 )
 values = st.recursive(
     scalars,
@@ -34,7 +54,9 @@ def written(value: Any) -> str:
 
 
 literals = st.one_of(st.sampled_from(WORDS), st.sampled_from(NUMBERS), st.integers(-9, 9), st.booleans()).map(written)
-patterns = st.sampled_from(["red.*", "[0-9]+", "(red|blue) ?w.+", "d?r*e{1,2}d", ".*", "5\\\\.5", "[^a]+", "(a|b)*", ".*é.*"])
+patterns = st.sampled_from(
+    ["red.*", "[0-9]+", "(red|blue) ?w.+", "d?r*e{1,2}d", ".*", "5\\\\.5", "[^a]+", "(a|b)*", ".*é.*"]
+)
 predicates = st.one_of(
     st.tuples(paths, st.sampled_from(["=", "!=", ">", ">=", "<", "<="]), literals).map(" ".join),
     st.tuples(paths, st.lists(literals, min_size=1, max_size=4)).map(lambda p: f"{p[0]} IN ({', '.join(p[1])})"),

@@ -112,7 +112,9 @@ def test_functions_run_over_what_matches(select: str, result: dict[str, Any]) ->
 
 
 def test_variance_and_deviation_are_those_of_the_whole_population() -> None:
-    (row,) = search(parse("SELECT variance(x), std(x) FROM t"), [{"x": value} for value in (2, 4, 4, 4, 5, 5, 7, 9)]).records
+    (row,) = search(
+        parse("SELECT variance(x), std(x) FROM t"), [{"x": value} for value in (2, 4, 4, 4, 5, 5, 7, 9)]
+    ).records
     assert row == {"variance(x)": 4.0, "std(x)": 2.0}
 
 

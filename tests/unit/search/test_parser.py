@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.search import QueryError, parse
+from landbridge.search.patterns import matcher
 from landbridge.search.query import (
     Aggregate,
     And,
@@ -72,10 +72,10 @@ def test_every_clause_of_a_query_is_read() -> None:
         "SELECT * FROM emailAccounts WHERE hasLiteAccount=true AND hasFullAccount=false",
         "SELECT * FROM emailAccounts WHERE subscriptions.news.email.lastUpdatedSubscriptionState > '2020-01-01'",
         "SELECT counters FROM accounts WITH counters",
-        "SELECT * FROM auditLog WHERE endpoint = \"accounts.deleteAccount\" AND errCode = \"0\" ORDER BY @timestamp",
+        'SELECT * FROM auditLog WHERE endpoint = "accounts.deleteAccount" AND errCode = "0" ORDER BY @timestamp',
         "SELECT * FROM auditLog WHERE @timestamp >= '2026-01-01T00:00:00.000Z' AND endpoint LIKE 'accounts.%'",
         "SELECT * FROM idx_job_status WHERE dataflowId='0f' order By updateTime desc LIMIT 5",
-        "select UID,profile.likes.name from accounts where profile.likes.name contains \"X\"\n and data.a is not null",
+        'select UID,profile.likes.name from accounts where profile.likes.name contains "X"\n and data.a is not null',
         "SELECT * FROM accounts WHERE profile.zip = regex('[0-9]{4,5}')",
         "SELECT UID, profile FROM accounts WHERE data.news-letter = true;",
         "SELECT from, order FROM select WHERE limit.start = 1",
@@ -101,7 +101,7 @@ def test_and_binds_tighter_than_or() -> None:
     [
         (r'"a\"b"', 'a"b'),
         (r"'it\'s'", "it's"),
-        ("\"it's\"", "it's"),
+        ('"it\'s"', "it's"),
         (r'"\\"', "\\"),
         (r'"\d"', r"\d"),
         ('"é 東"', "é 東"),
@@ -161,19 +161,22 @@ def test_what_is_no_query_is_refused_with_its_position(text: str, position: int 
         parse(text)
     assert reason in str(refused.value)
     assert refused.value.position == position
-    assert refused.value.code == "LB-1301"
+    assert refused.value.code == "LB-1801"
 
 
 @given(st.text(max_size=60))
 def test_arbitrary_text_is_a_query_or_a_clear_error(text: str) -> None:
     try:
-        assert isinstance(parse(text), Query)
-    except QueryError as error:
-        assert error.message
+        query = parse(text)
+    except QueryError:
+        return
+    assert isinstance(query, Query)
 
 
-WORDS = ("SELECT", "FROM", "WHERE", "accounts", "*", ",", "(", ")", "'", '"', "=", "!", "!=", "AND", "NOT", "IN", "LIKE",
-         "regex(", "count(", "null", "1", "x.y", "x", "ORDER BY", "LIMIT", "START", "WITH", "\\", "'a'", "\ud800", "\x00")  # fmt: skip
+WORDS = (
+    "SELECT", "FROM", "WHERE", "accounts", "*", ",", "(", ")", "'", '"', "=", "!", "!=", "AND", "NOT", "IN", "LIKE",
+    "regex(", "count(", "null", "1", "x.y", "x", "ORDER BY", "LIMIT", "START", "WITH", "\\", "'a'", "\ud800", "\x00",
+)  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join))
@@ -185,9 +188,11 @@ def test_words_in_any_order_are_a_query_or_a_clear_error(text: str) -> None:
 def test_any_regular_expression_is_accepted_or_refused(pattern: str) -> None:
     escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
     try:
-        parse(f"SELECT * FROM a WHERE x = regex('{escaped}')")
-    except QueryError as error:
-        assert error.message
+        where = parse(f"SELECT * FROM a WHERE x = regex('{escaped}')").where
+    except QueryError:
+        return
+    assert isinstance(where, Matches)
+    assert matcher(where.pattern)(pattern) in (True, False)
 
 
 @given(conditions, orders)
@@ -197,7 +202,12 @@ def test_whatever_the_language_offers_is_accepted(condition: str, order: str) ->
 
 def test_hostile_texts_are_refused_quickly() -> None:
     began = time.monotonic()
-    for text in ('"' + '\\"' * 200_000, "((((" * 100_000, "SELECT * FROM a WHERE x = '" + "a" * 900_000, "x" * 2_000_000):
+    for text in (
+        '"' + '\\"' * 200_000,
+        "((((" * 100_000,
+        "SELECT * FROM a WHERE x = '" + "a" * 900_000,
+        "x" * 2_000_000,
+    ):
         with pytest.raises(QueryError):
             parse(text)
     assert time.monotonic() - began < 5

@@ -8,8 +8,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import msgspec
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from landbridge.search import parse, search
 from landbridge.search.sql import Column, ColumnType, Layout, Side, order_by, where
@@ -28,15 +27,16 @@ INDEXED = Layout(
 
 
 @contextmanager
-def database(rows: list[dict[str, Any]]) -> Iterator[sqlite3.Connection]:
+def database(rows: list[dict[str, Any]], layout: Layout) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as connection:
         register_functions(connection)
         connection.execute("CREATE TABLE records (id INTEGER PRIMARY KEY, doc TEXT, uid TEXT, a INTEGER)")
         connection.execute("CREATE TABLE tags (record INTEGER, tag TEXT)")
         for number, row in enumerate(rows, start=1):
             text = msgspec.json.encode(row).decode()
-            connection.execute("INSERT INTO records VALUES (?, ?, ?, ?)", (number, text, row.get("UID"), row.get("a")))
-            for tag in row.get("b", {}).get("tags", ()) if isinstance(row.get("b"), dict) else ():
+            columns = (row.get("UID"), row.get("a")) if layout is INDEXED else (None, None)
+            connection.execute("INSERT INTO records VALUES (?, ?, ?, ?)", (number, text, *columns))
+            for tag in row.get("b", {}).get("tags", ()) if layout is INDEXED else ():
                 connection.execute("INSERT INTO tags VALUES (?, ?)", (number, tag))
         yield connection
 
@@ -45,7 +45,7 @@ def found_by_sql(text: str, rows: list[dict[str, Any]], layout: Layout) -> list[
     query = parse(text)
     condition = where(query.where, layout, SqliteDialect())
     order = order_by(query.order_by, layout, SqliteDialect())
-    with database(rows) as connection:
+    with database(rows, layout) as connection:
         statement = f"SELECT id FROM records WHERE {condition.text} ORDER BY {order.text}"
         return [row[0] for row in connection.execute(statement, condition.parameters + order.parameters)]
 
@@ -89,5 +89,5 @@ def test_thousands_of_conditions_do_not_exceed_the_databases_depth() -> None:
 
 
 def test_values_of_a_query_never_stand_in_the_sql() -> None:
-    condition = where(parse("SELECT * FROM t WHERE a.b = \"'; DROP TABLE records; --\"").where, PLAIN, SqliteDialect())
+    condition = where(parse('SELECT * FROM t WHERE a.b = "\'; DROP TABLE records; --"').where, PLAIN, SqliteDialect())
     assert "DROP" not in condition.text

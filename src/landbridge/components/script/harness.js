@@ -37,8 +37,7 @@
 
   // What a record engine has no use for, and what makes the isolate larger than it need be.
   for (const name of ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'setTimeout', 'clearTimeout', '__timer_manager']) {
-    delete globalThis[name];
-    if (name in globalThis) globalThis[name] = undefined;
+    if (!Reflect.deleteProperty(globalThis, name)) globalThis[name] = undefined;
   }
 
   // An integer beyond 2^53 is a BigInt in a script; it is written as the same digits again.
@@ -145,6 +144,7 @@
 
   let current = -1;
   let accepted = [];
+  let origins = [];
   let refused = [];
   let failures = [];
   let acceptedInCall = 0;
@@ -166,9 +166,13 @@
     }
     return text;
   };
+  const keep = (value, what) => {
+    push(accepted, textOf(value, what));
+    push(origins, current);
+  };
   const next = {
     accept(value) {
-      push(accepted, textOf(value, 'what next.accept got'));
+      keep(value, 'what next.accept got');
       acceptedInCall += 1;
     },
   };
@@ -176,27 +180,31 @@
     accept(value) { push(refused, `[${current},${textOf(value, 'what error.accept got')}]`); },
   };
 
-  const failureOf = (thrown) => {
-    const failure = { record: current, kind: 'exception', message: '', line: 0, column: 0 };
+  const messageOf = (thrown) => {
     try {
-      if (typeof thrown !== 'object' || thrown === null || !('message' in thrown)) {
-        failure.message = `the script threw ${shown(thrown)}`;
-        failure.message = quietly(failure.message, MAX_MESSAGE);
-        return failure;
-      }
-      const isRefusal = instanceOf(Refusal, thrown);
-      if (isRefusal) failure.kind = 'result';
-      const name = typeof thrown.name === 'string' ? thrown.name : 'Error';
-      failure.message = quietly(isRefusal ? thrown.message : `${name}: ${thrown.message}`, MAX_MESSAGE);
-      const frame = exec(FRAME, `${thrown.stack}`);
-      if (frame !== null) {
-        failure.line = +frame[1];
-        failure.column = +frame[2];
-      }
+      if (typeof thrown !== 'object' || thrown === null || !('message' in thrown)) return `the script threw ${shown(thrown)}`;
+      if (instanceOf(Refusal, thrown)) return thrown.message;
+      return `${typeof thrown.name === 'string' ? thrown.name : 'Error'}: ${thrown.message}`;
     } catch {
-      failure.message = 'the script threw something that cannot be read';
+      return 'the script threw something that cannot be read';
     }
-    return failure;
+  };
+  const frameOf = (thrown) => {
+    try {
+      return exec(FRAME, `${thrown.stack}`);
+    } catch {
+      return null;
+    }
+  };
+  const failureOf = (thrown) => {
+    const frame = frameOf(thrown);
+    return {
+      record: current,
+      kind: instanceOf(Refusal, thrown) ? 'result' : 'exception',
+      message: quietly(messageOf(thrown), MAX_MESSAGE),
+      line: frame === null ? 0 : +frame[1],
+      column: frame === null ? 0 : +frame[2],
+    };
   };
 
   // -- calling the script -----------------------------------------------------------------------------------------
@@ -230,18 +238,18 @@
         const result = process(record, first, second, third, fourth);
         if (result === null || result === undefined || (java && acceptedInCall > 0)) return;
         if (!isArray(result)) {
-          push(accepted, textOf(result, 'what process returned'));
+          keep(result, 'what process returned');
           return;
         }
         for (let at = 0; at < result.length; at += 1) {
           const element = result[at];
           if (element !== null && element !== undefined) {
-            push(accepted, textOf(element, `element ${at} of what process returned`));
+            keep(element, `element ${at} of what process returned`);
           }
         }
       } catch (thrown) {
         // What the call sent before it failed is taken back: a failed record does not go on.
-        accepted.length = acceptedBefore;
+        accepted.length = origins.length = acceptedBefore;
         refused.length = refusedBefore;
         push(failures, failureOf(thrown));
       }
@@ -253,6 +261,7 @@
       }
       if (kind === 'where') return `${current}`;
       accepted = [];
+      origins = [];
       refused = [];
       failures = [];
       lines = [];
@@ -269,7 +278,7 @@
           call(record);
         }
       }
-      const header = `{"count":${accepted.length},"dropped":${linesDropped},"log":${stringify(lines)},` +
+      const header = `{"origins":[${join(origins, ',')}],"dropped":${linesDropped},"log":${stringify(lines)},` +
         `"failures":${stringify(failures)},"refused":[${join(refused, ',')}]}`;
       const results = join(accepted, ',');
       accepted = [];

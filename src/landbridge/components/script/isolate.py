@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import resource
 import select
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -22,33 +22,33 @@ from typing import Any
 # What is asked for.
 START, BATCH, EXACT_BATCH, LAST = b"S", b"B", b"E", b"L"
 # What is answered.
-READY, RESULT, NO_COMPILE, NO_START, NO_PROCESS, TOO_LATE, NO_MEMORY, BROKEN = (
-    bytes([code]) for code in b"YRCSPTMX"
-)
+READY, RESULT, NO_COMPILE, NO_START, NO_PROCESS, TOO_LATE, NO_MEMORY, BROKEN = (bytes([code]) for code in b"YRCSPTMX")
 HEAD_BYTES = 9
 
 _KINDS = {BATCH: "batch", EXACT_BATCH: "exact", LAST: "last"}
 _ORIGIN = "\n//# sourceURL=landbridge-script"
 _READ_BYTES = 1 << 20
 _SPARE_BYTES = 128 << 20
+_MAX_MESSAGE = 500
 _WHERE_TIMEOUT_S = 1.0
 _PLACE = re.compile(r"[^:\n]*:(\d+): (.*)\n.*\n( *)\^")
+_LINE = re.compile(r"(?:[^:\n]*:(\d+): )?(.*)")
 _FRAME = re.compile(r"landbridge-script:(\d+):(\d+)")
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    # One request is read ahead, so that the other side can send it while the script works on the one before.
+    requests: queue.Queue[tuple[bytes, str]] = queue.Queue(maxsize=1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    kind, text = _receive()
-    request = json.loads(text)
+    threading.Thread(target=_receive_into, args=(requests,), daemon=True).start()
+    request = json.loads(requests.get()[1])
     from py_mini_racer import MiniRacer  # noqa: PLC0415 - the starting process imports this module without it
 
     with MiniRacer() as engine:
         run = _started(engine, request)
-        _bound(request["memoryBytes"])
         while run is not None:
-            kind, text = _receive()
-            _send(*_answer(run, kind, text, timeout_s=request["timeoutS"]))
+            _send(*_answer(engine, run, *requests.get(), timeout_s=request["timeoutS"]))
 
 
 def _started(engine: Any, request: dict[str, Any]) -> Any:
@@ -63,7 +63,7 @@ def _started(engine: Any, request: dict[str, Any]) -> Any:
 
     timeout_s = request["timeoutS"]
     prepare = engine.eval(Path(__file__).with_name("harness.js").read_text(encoding="utf-8"))
-    engine.set_hard_memory_limit(request["memoryBytes"])
+    _bound(engine, request["memoryBytes"])
     try:
         engine.eval(request["script"] + _ORIGIN, timeout_sec=timeout_s)
         process = engine.eval("typeof process === 'function' ? process : null", timeout_sec=timeout_s)
@@ -79,13 +79,16 @@ def _started(engine: Any, request: dict[str, Any]) -> Any:
     except JSOOMException:
         _send(NO_MEMORY, "")
     except JSEvalException as error:
-        _send(NO_START, _placed(str(error)))
+        if engine.was_hard_memory_limit_reached():
+            _send(NO_MEMORY, "")
+        else:
+            _send(NO_START, _placed(str(error)))
     else:
         return run
     return None
 
 
-def _answer(run: Any, kind: bytes, text: str, *, timeout_s: float) -> tuple[bytes, str]:
+def _answer(engine: Any, run: Any, kind: bytes, text: str, *, timeout_s: float) -> tuple[bytes, str]:
     from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException  # noqa: PLC0415 - see main
 
     try:
@@ -95,7 +98,9 @@ def _answer(run: Any, kind: bytes, text: str, *, timeout_s: float) -> tuple[byte
     except JSOOMException:
         return NO_MEMORY, ""
     except JSEvalException as error:
-        return BROKEN, str(error).partition("\n")[0]
+        if engine.was_hard_memory_limit_reached():  # within a call, the library does not tell it by its exception
+            return NO_MEMORY, ""
+        return BROKEN, str(error).partition("\n")[0][:_MAX_MESSAGE]
 
 
 def _current(run: Any) -> str:
@@ -112,16 +117,18 @@ def _placed(text: str) -> str:
     """V8's message as JSON with line and column: it marks the place by a caret below the line."""
     match = _PLACE.match(text)
     if match is None:
-        return json.dumps({"message": text.partition("\n")[0], "line": 0, "column": 0})
+        line, message = _LINE.match(text).groups()  # type: ignore[union-attr] # it matches any text
+        return json.dumps({"message": message[:_MAX_MESSAGE], "line": int(line or 0), "column": 0})
     line, column = int(match[1]), len(match[3]) + 1
     frame = _FRAME.search(text, match.end())
     if frame is not None:
         line, column = int(frame[1]), int(frame[2])
-    return json.dumps({"message": match[2], "line": line, "column": column})
+    return json.dumps({"message": match[2][:_MAX_MESSAGE], "line": line, "column": column})
 
 
-def _bound(memory_bytes: int) -> None:
+def _bound(engine: Any, memory_bytes: int) -> None:
     """Let the process take no more than about twice the script's memory, open nothing, and leave no core file."""
+    engine.set_hard_memory_limit(memory_bytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     status = Path("/proc/self/status")
     if status.exists():
@@ -140,9 +147,10 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _receive() -> tuple[bytes, str]:
-    head = _read(HEAD_BYTES)
-    return head[:1], _read(int.from_bytes(head[1:], "big")).decode()
+def _receive_into(requests: queue.Queue[tuple[bytes, str]]) -> None:
+    while True:
+        head = _read(HEAD_BYTES)
+        requests.put((head[:1], _read(int.from_bytes(head[1:], "big")).decode()))
 
 
 def _read(count: int) -> bytes:

@@ -1,0 +1,59 @@
+"""Pages of a search as batches: the text of several pages is cut into columns at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Final
+
+import anyio.to_thread
+import msgspec
+
+from landbridge.components.base import StepServices
+from landbridge.errors import ConnectionFailed
+from landbridge.records import Batch
+from landbridge.records.shred import Shredder
+from landbridge.remote.gigya import Client
+
+_BATCH_BYTES: Final = 1 << 20
+"""Small pages are put together until they are this long; steps work best on about a thousand records at a time."""
+
+
+async def batches(
+    client: Client, method: str, query: str, *, services: StepServices, extra: Mapping[str, str] | None = None
+) -> AsyncGenerator[Batch]:
+    """Yield the results of a search. The first page is not held back, so that a small test run is quick.
+
+    Raises:
+        LandbridgeError: See ``Client.pages``.
+    """
+    shredder = Shredder()
+    held: list[bytes] = []
+    size, read, total, is_first = 0, 0, 0, True
+    async with aclosing(client.pages(method, query, extra=extra)) as pages:
+        async for page in pages:
+            services.progress()
+            total = total or page.total_count
+            read += page.objects_count
+            held.append(page.elements)
+            size += len(page.elements)
+            if size >= _BATCH_BYTES or is_first:
+                # In a thread, so that the request for the next page goes out first.
+                yield await anyio.to_thread.run_sync(_shredded, shredder, held, method)
+                held, size, is_first = [], 0, False
+    if held:
+        yield _shredded(shredder, held, method)
+    if 0 < read < total:
+        services.log(
+            "warning",
+            f"{method} announced {total} records and gave {read}; the others were deleted or changed meanwhile",
+        )
+
+
+def _shredded(shredder: Shredder, texts: list[bytes], method: str) -> Batch:
+    try:
+        return shredder.array(b"[" + b",".join(texts) + b"]")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ConnectionFailed(
+            "LB-2107", f"{method} gave results that are not JSON objects", hint="Check the address."
+        ) from None

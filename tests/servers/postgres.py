@@ -1,0 +1,62 @@
+"""PostgreSQL with a fresh data folder."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.servers.process import ServerProcess, find_program, free_port
+
+_USER = "landbridge"
+
+
+class Postgres:
+    """A PostgreSQL server on a free loopback port; ``url`` names an empty database."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
+        self._folder: Path | None = None
+        self._process: ServerProcess | None = None
+
+    def __enter__(self) -> Self:
+        initdb, postgres = (find_program(name, "/usr/lib/postgresql/15/bin") for name in ("initdb", "postgres"))
+        self._folder = Path(tempfile.mkdtemp(prefix="landbridge-postgres-"))
+        unprivileged = self._unprivileged()
+        data = self._folder / "data"
+        subprocess.run(
+            [*unprivileged, initdb, "-D", str(data), "-U", _USER, "--auth=trust", "-E", "UTF8", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=self._folder,
+        )
+        self._process = ServerProcess(
+            [*unprivileged, postgres, "-D", str(data), "-p", str(self.port), "-k", str(self._folder), "-h", "127.0.0.1",
+             "-c", "fsync=off"],
+            port=self.port,
+            log=self._folder / "log",
+            folder=self._folder,
+        )  # fmt: skip
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process:
+            self._process.stop()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _unprivileged(self) -> list[str]:
+        # The server refuses to run as root.
+        if os.geteuid() != 0 or self._folder is None:
+            return []
+        nobody = pwd.getpwnam("nobody")
+        os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+        return [find_program("setpriv"), f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
