@@ -35,8 +35,8 @@ async def _demo(folder: Path, number: int) -> bool:
     import msgspec
 
     from landbridge.cli.execution import Request, execute
-    from landbridge.sandbox.people import people
     from landbridge.sandbox.sftp import SftpServer
+    from landbridge.site.people import people
     from landbridge.templates import template
 
     for part in ("accounts", "sftp", "returned"):

@@ -13,11 +13,10 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from landbridge.components.base import RecordError, StepServices, Transform
-from landbridge.components.file.codec import missing_extra
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.components.script.sandbox import AHEAD, Failure, Limits, Outcome, Sandbox, Setting
-from landbridge.components.script.source import check, is_installed, text_of
+from landbridge.components.script.source import check, text_of
 from landbridge.errors import DataError, FlowError
 from landbridge.records import Batch, columns as col
 from landbridge.records.json_text import exact_ends
@@ -35,7 +34,7 @@ _MAX_MESSAGE: Final = 500
 Level = Literal["debug", "info", "warning", "error"]
 
 
-@component("record.evaluate", title="Run a script", extra="scripts")
+@component("record.evaluate", title="Run a script")
 class Evaluate(Transform):
     """Call a JavaScript function for every record.
 
@@ -92,8 +91,7 @@ class Evaluate(Transform):
                     "parallel and notifyLastRecord exclude each other: a script that keeps records must see all",
                     hint="Set one of them to false.",
                 )
-            if is_installed():
-                check(self.script)
+            check(self.script)
             return self
 
         def reads_null(self) -> bool:
@@ -112,8 +110,6 @@ class Evaluate(Transform):
 
     def __init__(self, params: Params, services: StepServices) -> None:
         super().__init__(params, services)
-        if not is_installed():
-            raise missing_extra(self.spec.id, extra="scripts")
         self._sandboxes: list[Sandbox] = []
         self._shredder = Shredder()
 

@@ -358,6 +358,7 @@ class Runner:
         return Services(
             step_id=step.id,
             job_id=self._job.id,
+            dataflow=self._job.dataflow,
             started=self._job.started,
             spool_dir=self._job.spool_dir,
             counts=self.steps[step.id],

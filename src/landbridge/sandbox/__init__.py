@@ -1,1 +1,1 @@
-"""Emulated vendors and invented people: to try, test and rehearse a dataflow before any credential exists."""
+"""Emulated vendors: to try, test and rehearse a dataflow before any credential exists."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from landbridge.search.patterns import matcher, word_finder
 from landbridge.search.query import FieldPath
@@ -12,7 +12,14 @@ from landbridge.search.sql import Found, Fragment
 _KIND = "CASE {0} WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number' ELSE {0} END"
 
 
-def register_functions(connection: sqlite3.Connection) -> None:
+class Connection(Protocol):
+    """What is needed of a connection of ``sqlite3``."""
+
+    def create_function(self, name: str, narg: int, func: Callable[..., Any], /, *, deterministic: bool) -> None:
+        """Make a Python function callable from SQL."""
+
+
+def register_functions(connection: Connection) -> None:
     """Give a connection the functions that the compiled SQL calls."""
     connection.create_function("search_matches", 2, _matches, deterministic=True)
     connection.create_function("search_words", 2, _has_words, deterministic=True)

@@ -22,6 +22,7 @@ from landbridge.site.store_writes import Write, Writes
 T = TypeVar("T")
 
 READERS: Final = 4
+_FILE_NAME: Final = "site.db"
 _STEPS_BETWEEN_TIME_CHECKS: Final = 20_000
 _LOOK_UP_TIMEOUT_S: Final = 5.0
 _LOG: Final = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class SqliteStore:
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
-        self._file = folder / "site.db"
+        self._file = folder / _FILE_NAME
         self._lock = lock
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
@@ -121,8 +122,9 @@ class SqliteStore:
             raise _unusable(folder, error.strerror or "it cannot be written") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            store = cls(folder, lock)
-            connection = store._connect()
+            # Personal data: for the owner alone. The log files that SQLite adds take over these permissions.
+            (folder / _FILE_NAME).touch(mode=0o600)
+            connection = _connected(folder / _FILE_NAME)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_TABLES)
@@ -132,10 +134,10 @@ class SqliteStore:
         except BlockingIOError as error:
             os.close(lock)
             raise _unusable(folder, "another site uses it") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             os.close(lock)
             raise _unusable(folder, str(error)) from error
-        return store
+        return cls(folder, lock)
 
     async def read(self, work: Callable[[Session], T], *, timeout_s: float = 20.0) -> T:
         """See ``Store.read``."""
@@ -175,20 +177,10 @@ class SqliteStore:
             connection.close()
         os.close(self._lock)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False, cached_statements=512)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -65536")
-        connection.execute("PRAGMA mmap_size = 4294967296")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.text_factory = bytes
-        register_functions(connection)
-        return connection
-
     def _read(self, work: Callable[[Session], T], timeout_s: float) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "reading", None)
         if connection is None:
-            connection = self._local.reading = self._connect()
+            connection = self._local.reading = _connected(self._file)
             self._connections.append(connection)
         deadline = time.monotonic() + timeout_s
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_TIME_CHECKS)
@@ -206,7 +198,7 @@ class SqliteStore:
     def _commit(self, group: list[Write]) -> None:
         connection: sqlite3.Connection | None = getattr(self._local, "writing", None)
         if connection is None:
-            connection = self._local.writing = self._connect()
+            connection = self._local.writing = _connected(self._file)
             self._connections.append(connection)
         session = _session(connection)
         try:
@@ -226,6 +218,17 @@ class SqliteStore:
                 connection.execute("ROLLBACK")
             for write in group:
                 write.error = _unusable(self._file.parent, str(error))
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA mmap_size = 4294967296")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.text_factory = bytes
+    register_functions(connection)
+    return connection
 
 
 def _session(connection: sqlite3.Connection) -> Session:

@@ -17,6 +17,7 @@ from landbridge.components.datasource.gigya_site import SiteParams, open_site
 from landbridge.components.datasource.gigya_writer import SiteWriter
 from landbridge.components.params import Param
 from landbridge.components.registry import component
+from landbridge.errors import TransientError
 from landbridge.records import Batch
 from landbridge.records.path import parse
 from landbridge.remote import gigya_errors as codes
@@ -151,7 +152,9 @@ class AccountReader(RecordReader):
         gone = [outcome for outcome in found if isinstance(outcome, RecordError)]
         for outcome in gone:
             if outcome.code not in codes.UNKNOWN_UID:
-                raise CallRefused(int(outcome.code) if isinstance(outcome.code, int) else 0, outcome.message)
+                raise TransientError(
+                    "LB-3206", f"an account could not be read: {outcome.message}", hint="Run the job again later."
+                )
         if gone:
             self.services.log("info", f"{len(gone)} accounts were deleted while they were read")
         kept = [number for number, outcome in enumerate(found) if not isinstance(outcome, RecordError)]

@@ -47,7 +47,7 @@ async def outcomes(
     Raises:
         LandbridgeError: What ends the job; the calls under way are given up.
     """
-    found: list[Outcome] = [RecordError("LB-9001", "the call was not made")] * len(requests)
+    found: list[Outcome] = [RecordError("LB-3207", "the call was not made")] * len(requests)
     fatal: list[LandbridgeError] = []
     waiting = iter(_chains(len(requests), key))
 

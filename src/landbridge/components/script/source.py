@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.util import find_spec
 
 from landbridge.components.script.sandbox import Limits, Sandbox
 from landbridge.dataflow.variables import SCRIPT_PLACEHOLDER, decode_script
 from landbridge.errors import FlowError, LandbridgeError
 
 _CHECK_LIMITS = Limits(timeout_s=5.0, memory_bytes=128 << 20)
-
-
-def is_installed() -> bool:
-    """Whether the library that runs scripts is there."""
-    return find_spec("py_mini_racer") is not None
 
 
 def text_of(script: str) -> str:
