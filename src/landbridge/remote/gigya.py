@@ -266,11 +266,7 @@ class Client:
         return True
 
     def _not_understood(self, method: str) -> LandbridgeError:
-        return ConnectionFailed(
-            "LB-2107",
-            f"{self.login.place} gave no answer of this API to {method}",
-            hint="Check the address, and whether a proxy stands in between.",
-        )
+        return codes.not_understood(self.login.place, method)
 
 
 @asynccontextmanager

@@ -141,6 +141,20 @@ def unknown_outcome(cause: LandbridgeError) -> LandbridgeError:
     )
 
 
+def unfinished(message: str) -> CallUnfinished:
+    """The error of a call that was not done in spite of repetitions."""
+    return CallUnfinished("LB-3201", message, hint="Run the job again later.")
+
+
+def not_understood(place: str, method: str) -> ConnectionFailed:
+    """The error of an answer that is not one of this API."""
+    return ConnectionFailed(
+        "LB-2107",
+        f"{place} gave no answer of this API to {method}",
+        hint="Check the address, and whether a proxy stands in between.",
+    )
+
+
 def told(reply: Envelope, secrets: Iterable[str]) -> str:
     """The vendor's words, without secrets and personal data."""
     words = [reply.error_message]
