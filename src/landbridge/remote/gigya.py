@@ -122,7 +122,7 @@ class Client:
             may_repeat: Doing the same twice does no harm.
 
         Raises:
-            CallRefused: LB-4601; the API refuses this call.
+            CallRefused: LB-4621; the API refuses this call.
             CallUnfinished: LB-3201 in spite of repetitions, LB-3202 the outcome is unknown.
             QuotaError: LB-3203; the site allows no more calls.
             AuthError: LB-2301; the credentials or permissions do not suffice.

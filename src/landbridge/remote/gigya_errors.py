@@ -51,7 +51,7 @@ _MAX_DETAILS: Final = 200
 
 
 class CallRefused(DataError):
-    """The API refuses what one call asked for; another call may well succeed (LB-4601).
+    """The API refuses what one call asked for; another call may well succeed (LB-4621).
 
     Args:
         vendor_code: The API's error code.
@@ -60,7 +60,7 @@ class CallRefused(DataError):
     """
 
     def __init__(self, vendor_code: int, message: str, *, after_uncertain: bool = False) -> None:
-        super().__init__("LB-4601", message, hint="Correct the record or the parameters of the step.")
+        super().__init__("LB-4621", message, hint="Correct the record or the parameters of the step.")
         self.vendor_code = vendor_code
         self.after_uncertain = after_uncertain
 
@@ -139,11 +139,6 @@ def unknown_outcome(cause: LandbridgeError) -> LandbridgeError:
         f"it is not known whether the call was done: {cause.message}",
         hint="Look at the other side before you send the record again; the call was not repeated.",
     )
-
-
-def unfinished(message: str) -> CallUnfinished:
-    """The error of a call that was not done in spite of repetitions."""
-    return CallUnfinished("LB-3201", message, hint="Run the job again later.")
 
 
 def not_understood(place: str, method: str) -> ConnectionFailed:

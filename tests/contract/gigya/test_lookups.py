@@ -63,7 +63,7 @@ def test_a_record_without_an_account_goes_where_the_step_says(site, people, beha
     assert [code for code, _ in rejects] == codes
 
 
-@pytest.mark.parametrize(("behaviour", "codes"), [("error", ["LB-4603"]), ("skip", [])])
+@pytest.mark.parametrize(("behaviour", "codes"), [("error", ["LB-4623"]), ("skip", [])])
 def test_a_record_with_an_account_goes_where_the_step_says(site, people, behaviour, codes):
     rows = [{"id": "look-1"}, {"id": "nobody"}]
     done, rejects = look_up(
@@ -114,7 +114,7 @@ def test_several_matches_are_an_error_or_one_record_or_many(site, people):
     fields = [{"sourceField": "name", "gigyaField": "profile.lastName"}]
     given = {"select": "UID", "lookupFields": fields}
     done, rejects = look_up(site, [{"name": "Same"}], **given)
-    assert (done, [code for code, _ in rejects]) == ([], ["LB-4602"])
+    assert (done, [code for code, _ in rejects]) == ([], ["LB-4622"])
     done, _ = look_up(site, [{"name": "Same"}], multiMatchBehavior="process", **given)
     assert len(done) == 1
     done, _ = look_up(site, [{"name": "Same"}], separateMultiMatches=True, **given)

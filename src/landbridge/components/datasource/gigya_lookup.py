@@ -25,8 +25,8 @@ from landbridge.remote.gigya import Client
 from landbridge.remote.gigya_errors import NOT_FOUND
 
 _PAGE_SIZE: Final = 1000
-_AMBIGUOUS: Final = "LB-4602"
-_MATCHED: Final = "LB-4603"
+_AMBIGUOUS: Final = "LB-4622"
+_MATCHED: Final = "LB-4623"
 
 Scalar = str | int | float | bool
 Key = tuple[str, str]

@@ -10,10 +10,10 @@ import anyio.to_thread
 import msgspec
 
 from landbridge.components.base import StepServices
-from landbridge.errors import ConnectionFailed
 from landbridge.records import Batch
 from landbridge.records.shred import Shredder
 from landbridge.remote.gigya import Client
+from landbridge.remote.gigya_errors import not_understood
 
 _BATCH_BYTES: Final = 1 << 20
 """Small pages are put together until they are this long; steps work best on about a thousand records at a time."""
@@ -27,7 +27,7 @@ async def batches(
     Raises:
         LandbridgeError: See ``Client.pages``.
     """
-    shredder = Shredder()
+    shredder, place = Shredder(), client.login.place
     held: list[bytes] = []
     size, read, total, is_first = 0, 0, 0, True
     async with aclosing(client.pages(method, query, extra=extra)) as pages:
@@ -39,10 +39,10 @@ async def batches(
             size += len(page.elements)
             if size >= _BATCH_BYTES or is_first:
                 # In a thread, so that the request for the next page goes out first.
-                yield await anyio.to_thread.run_sync(_shredded, shredder, held, method)
+                yield await anyio.to_thread.run_sync(_shredded, shredder, held, place, method)
                 held, size, is_first = [], 0, False
     if held:
-        yield _shredded(shredder, held, method)
+        yield _shredded(shredder, held, place, method)
     if 0 < read < total:
         services.log(
             "warning",
@@ -50,10 +50,8 @@ async def batches(
         )
 
 
-def _shredded(shredder: Shredder, texts: list[bytes], method: str) -> Batch:
+def _shredded(shredder: Shredder, texts: list[bytes], place: str, method: str) -> Batch:
     try:
         return shredder.array(b"[" + b",".join(texts) + b"]")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ConnectionFailed(
-            "LB-2107", f"{method} gave results that are not JSON objects", hint="Check the address."
-        ) from None
+        raise not_understood(place, method) from None
