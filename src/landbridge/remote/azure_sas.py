@@ -47,6 +47,7 @@ class SasLogin:
         client_secret: Its secret.
         scope: OAuth scope; ``{client_id}/.default`` when None.
         timeout_s: The longest time to wait for any single answer.
+        allow_unencrypted: Ask the service of signatures without https:// all the same; the login never.
     """
 
     login_url: str
@@ -56,6 +57,7 @@ class SasLogin:
     client_secret: str = field(repr=False)
     scope: str | None = None
     timeout_s: float = 60
+    allow_unencrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,10 @@ async def signed_container(login: SasLogin) -> SignedContainer:
         TransientError: LB-3102 no answer in time, LB-3106 busy.
     """
     token_url = f"{checked_endpoint(login.login_url)}/oauth2/v2.0/token"
-    sas_url = f"{checked_endpoint(login.authentication_url)}/{login.blob_uri.lstrip('/')}"
+    service = login.authentication_url.rstrip("/")
+    if not login.allow_unencrypted:
+        service = checked_endpoint(service, otherwise="Or set allowUnencrypted where the service has nothing else.")
+    sas_url = f"{service}/{login.blob_uri.lstrip('/')}"
     form = {
         "grant_type": "client_credentials",
         "client_id": login.client_id,

@@ -9,8 +9,12 @@ from landbridge.errors import FlowError
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def checked_endpoint(url: str) -> str:
+def checked_endpoint(url: str, *, otherwise: str = "") -> str:
     """Give ``url`` back without a trailing slash when credentials may be sent to it.
+
+    Args:
+        url: The address.
+        otherwise: What else one can do about an unencrypted one, for the hint.
 
     Raises:
         FlowError: LB-1303, it is no address, or unencrypted and not on this machine.
@@ -22,6 +26,6 @@ def checked_endpoint(url: str) -> str:
         raise FlowError(
             "LB-1303",
             f"the address {parts.hostname} would be reached without encryption",
-            hint="Use https://; http:// is allowed only for a server on this machine.",
+            hint=f"Use https://; http:// is allowed only for a server on this machine. {otherwise}".rstrip(),
         )
     return url.rstrip("/")

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import sha256
+from itertools import islice
+from typing import Final
 
 from landbridge.site.accounts import encode
 from landbridge.site.people import Person, population
 from landbridge.site.store import Store
 from landbridge.site.store_session import TIMESTAMPS, Session
 
+_PART: Final = 5000
+_KIND: Final = "filling"
 
-async def fill(store: Store, number: int, *, seed: int, now_ms: int) -> int:
-    """Put ``number`` people into a store that has no accounts; how many were put in."""
 
-    def filled(session: Session) -> int:
-        if session.count_accounts():
-            return 0
-        for person in population(number, seed=seed):
-            _put(session, person, now_ms)
-        return number
+async def fill(store: Store, number: int, *, seed: int, now_ms: int) -> None:
+    """Put ``number`` people into a store that has no accounts; goes on where an earlier filling was interrupted."""
 
-    return 0 if await store.read(Session.count_accounts) else await store.fill(filled)
+    def begun(session: Session) -> tuple[int, bool]:
+        return session.count_accounts(), session.document(_KIND, str(seed)) is not None
+
+    present, unfinished = await store.read(begun)
+    if present and not unfinished:
+        return
+    people = islice(population(number, seed=seed), present, None)
+
+    def parts() -> Iterator[Callable[[Session], None]]:
+        yield lambda session: session.put_document(_KIND, str(seed), "{}")
+        while part := tuple(islice(people, _PART)):
+            yield partial(_put_all, people=part, now_ms=now_ms)
+
+    await store.fill(parts())
+    await store.write(lambda session: session.delete_document(_KIND, str(seed)))
+
+
+def _put_all(session: Session, *, people: Sequence[Person], now_ms: int) -> None:
+    for person in people:
+        _put(session, person, now_ms)
 
 
 def _put(session: Session, person: Person, now_ms: int) -> None:

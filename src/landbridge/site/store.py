@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -41,8 +41,12 @@ class Store(Protocol):
         """
         ...
 
-    async def fill(self, work: Callable[[Session], T]) -> T:
-        """Like ``write`` for very much at once into a store that nobody searches yet."""
+    async def fill(self, parts: Iterable[Callable[[Session], None]]) -> None:
+        """Do very many writes, each of ``parts`` with a commit of its own, while nobody searches yet.
+
+        Raises:
+            StorageError: LB-7301; what was committed before stays.
+        """
         ...
 
     async def close(self) -> None:

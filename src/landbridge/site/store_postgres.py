@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Self, TypeVar
 
@@ -138,18 +138,12 @@ class PostgresStore:
         """See ``Store.write``."""
         return await self._writes.add(work)
 
-    async def fill(self, work: Callable[[Session], T]) -> T:
+    async def fill(self, parts: Iterable[Callable[[Session], None]]) -> None:
         """See ``Store.fill``; the indexes are built afterwards."""
-
-        def filled(session: Session) -> T:
-            connection: psycopg.Connection[Any] = self._local.writing
-            for index in _INDEXES:
-                connection.execute(f"DROP INDEX IF EXISTS {index.split()[0]}".encode())
-            result = work(session)
-            _create_indexes(connection)
-            return result
-
-        return await self.write(filled)
+        await self.write(lambda _session: self._on_indexes(_drop_indexes))
+        for part in parts:
+            await self.write(part)
+        await self.write(lambda _session: self._on_indexes(_create_indexes))
 
     async def close(self) -> None:
         """See ``Store.close``."""
@@ -175,6 +169,9 @@ class PostgresStore:
         connection = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
         self._connections.append(connection)
         return connection
+
+    def _on_indexes(self, change: Callable[[psycopg.Connection[Any]], None]) -> None:
+        change(self._local.writing)
 
     def _read(self, work: Callable[[Session], T], timeout_s: float) -> T:
         connection: psycopg.Connection[Any] | None = getattr(self._local, "reading", None)
@@ -231,6 +228,11 @@ def _session(connection: psycopg.Connection[Any]) -> Session:
 def _translated(statement: str) -> bytes:
     # Nothing that the site writes holds a question mark or a percent sign that is no parameter.
     return statement.replace("?", "%s").encode()
+
+
+def _drop_indexes(connection: psycopg.Connection[Any]) -> None:
+    for index in _INDEXES:
+        connection.execute(f"DROP INDEX IF EXISTS {index.split()[0]}".encode())
 
 
 def _create_indexes(connection: psycopg.Connection[Any]) -> None:

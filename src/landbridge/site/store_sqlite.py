@@ -9,8 +9,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -124,13 +125,10 @@ class SqliteStore:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Personal data: for the owner alone. The log files that SQLite adds take over these permissions.
             (folder / _FILE_NAME).touch(mode=0o600)
-            connection = _connected(folder / _FILE_NAME)
-            try:
+            with closing(_connected(folder / _FILE_NAME)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_TABLES)
                 _create_indexes(connection)
-            finally:
-                connection.close()
         except BlockingIOError as error:
             os.close(lock)
             raise _unusable(folder, "another site uses it") from error
@@ -151,19 +149,13 @@ class SqliteStore:
         """See ``Store.write``."""
         return await self._writes.add(work)
 
-    async def fill(self, work: Callable[[Session], T]) -> T:
+    async def fill(self, parts: Iterable[Callable[[Session], None]]) -> None:
         """See ``Store.fill``; the secondary indexes are built afterwards, in one go each."""
-
-        def filled(session: Session) -> T:
-            connection: sqlite3.Connection = self._local.writing
-            for name in _INDEXES:
-                connection.execute(f"DROP INDEX IF EXISTS {name}")
-            result = work(session)
-            _create_indexes(connection)
-            connection.execute("ANALYZE")
-            return result
-
-        return await self.write(filled)
+        await self.write(lambda _session: self._on_indexes(_drop_indexes))
+        for part in parts:
+            await self.write(part)
+        await self.write(lambda _session: self._on_indexes(_create_indexes))
+        await asyncio.to_thread(self._shorten_log)
 
     async def close(self) -> None:
         """See ``Store.close``."""
@@ -176,6 +168,14 @@ class SqliteStore:
         for connection in self._connections:
             connection.close()
         os.close(self._lock)
+
+    def _on_indexes(self, change: Callable[[sqlite3.Connection], None]) -> None:
+        change(self._local.writing)
+
+    def _shorten_log(self) -> None:
+        with closing(_connected(self._file)) as connection:
+            connection.execute("ANALYZE")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _read(self, work: Callable[[Session], T], timeout_s: float) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "reading", None)
@@ -236,6 +236,11 @@ def _session(connection: sqlite3.Connection) -> Session:
         return connection.execute(statement, parameters).fetchall()
 
     return Session(execute, connection.execute, SqliteDialect(), many=_MANY)
+
+
+def _drop_indexes(connection: sqlite3.Connection) -> None:
+    for name in _INDEXES:
+        connection.execute(f"DROP INDEX IF EXISTS {name}")
 
 
 def _create_indexes(connection: sqlite3.Connection) -> None:

@@ -18,7 +18,9 @@ import pytest
 
 from landbridge.errors import ConnectionFailed, FlowError, StorageError
 from landbridge.site import Site
-from landbridge.site.people import people
+from landbridge.site.filling import _put_all
+from landbridge.site.people import people, population
+from landbridge.site.store_sqlite import SqliteStore
 from tests.contract.site.client import Client, run
 from tests.servers import free_port
 
@@ -191,6 +193,23 @@ def test_invented_people_fit_the_schema_of_a_fresh_site(folder: Path) -> None:
         assert found == {"profile": person["profile"], "data": person["data"]}
 
     run(scenario, folder)
+
+
+def test_a_filling_that_was_interrupted_is_finished_by_the_next_start(folder: Path) -> None:
+    async def interrupted() -> None:
+        store = await SqliteStore.open(folder)
+        await store.write(lambda session: session.put_document("filling", "5", "{}"))
+        first = population(2, seed=5)
+        await store.write(lambda session: _put_all(session, people=tuple(first), now_ms=1))
+        await store.close()
+
+    async def look(client: Client) -> None:
+        found = await client.find("SELECT * FROM accounts")
+        assert found == json.loads(json.dumps(list(people(6, seed=5))))
+
+    anyio.run(interrupted)
+    run(look, folder, people=6, seed=5)
+    run(look, folder, people=9, seed=5)
 
 
 def test_a_site_without_a_folder_leaves_nothing_behind() -> None:

@@ -63,11 +63,10 @@ class SasParams(ComponentParams):
         example="api://storage-access/.default",
     )
     blob_prefix: str = Param(PREFIX, default="", example="destination/")
-
-    @field_validator("login_url", "authentication_url")
-    @classmethod
-    def _safe(cls, value: str) -> str | None:
-        return endpoint(value)
+    allow_unencrypted: bool = Param(
+        "Ask a service that has no https:// all the same. Whoever listens can then write to the container.",
+        default=False,
+    )
 
 
 class SasReaderParams(SasParams, FileSelection):
@@ -96,6 +95,7 @@ async def _signed_container(params: SasParams) -> AsyncIterator[ObjectFolder]:
         client_id=params.client_id,
         client_secret=params.client_secret,
         scope=params.scope,
+        allow_unencrypted=params.allow_unencrypted,
     )
     async with await sas_folder(login, prefix=params.blob_prefix) as folder:
         yield folder
