@@ -228,7 +228,7 @@ CODES: Final[dict[str, str]] = {
     "LB-7102": "The operating system reports an error for a file or folder.",
     "LB-7103": "The file of pinned host keys cannot be read or written.",
     "LB-7301": "The folder or database of a local identity site cannot be used.",
-    "LB-7302": "The certificates of a local identity site cannot be written.",
+    "LB-7302": "The credentials or certificates of a local identity site cannot be read or written.",
     "LB-7401": "The process that handles OpenPGP failed.",
     "LB-9001": "An unexpected error within a step.",
 }
