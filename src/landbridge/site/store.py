@@ -61,17 +61,13 @@ async def open_store(place: str | Path) -> Store:
         place: A folder for SQLite, or ``postgresql://user@host/database``.
 
     Raises:
-        FlowError: LB-1901; the URL names a database that is not supported, or its extra is not installed.
+        FlowError: LB-1901; the URL names a database that is not supported.
         StorageError: LB-7301; the database cannot be opened, or another site uses it.
     """
     scheme, separator, _ = str(place).partition("://")
     if separator and scheme in ("postgresql", "postgres"):
-        try:
-            from landbridge.site.store_postgres import PostgresStore  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise FlowError(
-                "LB-1901", "PostgreSQL needs a driver", hint="Install it: pip install 'landbridge[site-postgres]'"
-            ) from error
+        from landbridge.site.store_postgres import PostgresStore  # noqa: PLC0415 - only one of the two is needed
+
         return await PostgresStore.open(str(place))
     if separator:
         raise FlowError("LB-1901", f'a site cannot be kept in "{scheme}"', hint="Use a folder or postgresql://…")
