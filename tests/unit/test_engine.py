@@ -1,8 +1,10 @@
 """The engine: counts, error edges, cancellation, stalls and publication, with components in memory."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from landbridge.components.base import FileWriter, Formatter
@@ -210,5 +212,72 @@ def test_a_declined_channel_tells_the_sender_and_an_aborted_one_both():
             await channel.send(b"")
         with pytest.raises(Aborted):
             await channel.receive()
+
+    anyio.run(scenario)
+
+
+def test_items_keep_their_order_between_a_task_and_a_thread_whichever_is_slower():
+    async def scenario(*, thread_sends: bool) -> list[int]:
+        channel = Channel(senders=1, max_bytes=1000)
+        got: list[int] = []
+
+        def work_in_thread():
+            if thread_sends:
+                for number in range(500):
+                    channel.put(bytes([number % 256]) * 300)
+                channel.close()
+                return
+            with suppress(Ended):
+                while True:
+                    got.append(channel.take()[0])
+
+        async def work_in_task():
+            if not thread_sends:
+                for number in range(500):
+                    await channel.send(bytes([number % 256]) * 300)
+                channel.close()
+                return
+            with suppress(Ended):
+                while True:
+                    got.append((await channel.receive())[0])
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.to_thread.run_sync, work_in_thread)
+                tasks.start_soon(work_in_task)
+        return got
+
+    for thread_sends in (True, False):
+        assert anyio.run(lambda way=thread_sends: scenario(thread_sends=way)) == [n % 256 for n in range(500)]
+
+
+def test_a_job_whose_caller_is_cancelled_leaves_no_thread_waiting(tmp_path):
+    steps = {"read": parts.Hangs, "odd": parts.Odd, "accept": parts.Accepts}
+    plan = plan_of(steps, [("read", "odd"), ("odd", "accept")])
+
+    async def scenario():
+        rejects = RejectFile(tmp_path / "rejects.jsonl", job="j")
+        job = Job(id="j", dataflow="test", started=datetime.now(UTC), spool_dir=tmp_path, rejects=rejects)
+        runner = Runner(plan, lambda step, services: steps[step.id](None, services), job)
+        with anyio.fail_after(10), anyio.move_on_after(0.2) as scope:
+            await runner.run()
+        assert scope.cancelled_caught
+
+    anyio.run(scenario)
+
+
+def test_an_aborted_channel_wakes_a_waiting_thread():
+    async def scenario():
+        channel = Channel(senders=1)
+
+        def wait():
+            with pytest.raises(Aborted):
+                channel.take()
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.to_thread.run_sync, wait)
+                await anyio.sleep(0.05)
+                channel.abort()
 
     anyio.run(scenario)

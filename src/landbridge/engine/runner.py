@@ -274,13 +274,8 @@ class Runner:
             return
         station.counts.now(Activity.WAITING)
         for channel in list(station.outs):
-            try:
+            with _leaving(station, channel):
                 await channel.send(item)
-            except NotWanted:
-                station.outs.remove(channel)
-                channel.close()
-                if not station.outs:
-                    raise
         station.counts.now(Activity.WORKING)
 
     async def _drain(self, station: Station) -> None:
@@ -298,38 +293,46 @@ class Runner:
         items = self._receive(group[0], source) if source else iter(())
         try:
             for item in chain(group, items, self._drain_from_thread, self._limit):
-                anyio.from_thread.run(self._send, last, item)
+                last.counts.now(Activity.WAITING)
+                for channel in list(last.outs):
+                    with _leaving(last, channel):
+                        channel.put(item)
+                last.counts.now(Activity.WORKING)
         except NotWanted:
             if source:
-                anyio.from_thread.run_sync(source.decline)
+                source.decline()
 
     def _receive(self, station: Station, source: Channel) -> Iterator[Item]:
         while True:
             station.counts.now(Activity.WAITING)
             try:
-                item = anyio.from_thread.run(source.receive)
+                item = source.take()
             except Ended:
                 return
             station.counts.now(Activity.WORKING)
             yield item
 
     def _drain_from_thread(self, station: Station) -> None:
-        anyio.from_thread.run(self._drain, station)
+        if station.services.has_rejects:
+            anyio.from_thread.run(self._drain, station)
 
     # -- supervision -----------------------------------------------------------------------------------------------
 
     def _fail(self, error: LandbridgeError) -> None:
         if self._error is None:
             self._error = error
-        for channel in self._channels:
-            channel.abort()
+        self._abort()
         self._published.set()
         self._scope.cancel()
+
+    def _abort(self) -> None:
+        for channel in self._channels:
+            channel.abort()
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
         """Cancel the job when a step has worked for too long without progress, or nothing moves at all."""
         limit = self._job.options.stall_timeout_s
-        with scope:
+        with scope, self._abort_when_cancelled():
             while True:
                 await anyio.sleep(_WATCH_INTERVAL_S)
                 busy = {step: c for step, c in self.steps.items() if c.activity is Activity.WORKING}
@@ -338,6 +341,15 @@ class Runner:
                         self._fail(_stalled(step, limit))
                 if not busy and monotonic() - max(c.since for c in self.steps.values()) > limit:
                     self._fail(_stalled(None, limit))
+
+    @contextmanager
+    def _abort_when_cancelled(self) -> Iterator[None]:
+        """Threads do not notice that the caller's task is cancelled: wake those that wait on an edge."""
+        try:
+            yield
+        except anyio.get_cancelled_exc_class():
+            self._abort()
+            raise
 
     def _check_counts(self) -> None:
         """Refuse to publish when records were lost or doubled between two steps."""
@@ -441,6 +453,18 @@ def _stalled(step: str | None, limit_s: float) -> Stalled:
 async def _unchanged(batch: Batch) -> Batch:
     """What a writer gives on in a dry run."""
     return batch
+
+
+@contextmanager
+def _leaving(station: Station, channel: Channel) -> Iterator[None]:
+    """Take an edge away whose receiver wants no more; NotWanted is raised when it was the last."""
+    try:
+        yield
+    except NotWanted:
+        station.outs.remove(channel)
+        channel.close()
+        if not station.outs:
+            raise
 
 
 def _source(station: Station) -> Channel:

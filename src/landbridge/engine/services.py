@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +19,9 @@ from landbridge.records import Batch
 
 Level = Literal["debug", "info", "warning", "error"]
 Log = Callable[[str, Level, str], None]
+
+_gathered: ContextVar[list[tuple[Batch, Sequence[RecordError]]] | None] = ContextVar("_gathered", default=None)
+"""Where the rejects of the present task, and of those it starts, are gathered."""
 
 
 @dataclass(slots=True)
@@ -41,6 +46,10 @@ class Services:
         """See StepServices."""
         if records.num_rows != len(errors):
             raise ValueError(f"{records.num_rows} rejected records with {len(errors)} errors")
+        gathered = _gathered.get()
+        if gathered is not None:
+            gathered.append((records, errors))
+            return
         self.counts.rejected += records.num_rows
         self._rejected.append((records, errors))
 
@@ -56,6 +65,21 @@ class Services:
     def progress(self) -> None:
         """See StepServices."""
         self.counts.now(Activity.WORKING)
+
+    @contextmanager
+    def gathering(self) -> Iterator[list[tuple[Batch, Sequence[RecordError]]]]:
+        """Gather what is rejected within the block apart, uncounted: several calls of a writer may be under way."""
+        gathered: list[tuple[Batch, Sequence[RecordError]]] = []
+        token = _gathered.set(gathered)
+        try:
+            yield gathered
+        finally:
+            _gathered.reset(token)
+
+    @property
+    def has_rejects(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._rejected or self._texts)
 
     def take_error_batches(self) -> list[Batch]:
         """The rejects so far as records for an error edge; they are the caller's from now on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -104,18 +103,25 @@ class Dialect:
         """The column's texts as they stand in the file; null where a cell is empty."""
         column = self._prepared(column)
         if self.quote_all:
-            return _quoted(self._escaped(column))
+            return self._quoted(column)
         special = self._special(column)
-        return column if special is None else pc.if_else(special, _quoted(self._escaped(column)), column)
+        if special is None:
+            return column
+        return pc.replace_with_mask(column, special, self._quoted(column.filter(special)))
 
     def _special(self, column: pa.Array) -> pa.Array | None:
         """Which values need quotes, None for none: an empty text needs them to differ from an absent value."""
-        marks = [mark for mark in ('"', "\r", "\n", self.separator, self.escape or "") if mark]
-        # A look at the bytes of the whole column tells which marks are worth a look at every value.
-        tests = [pc.match_substring(column, mark) for mark in marks if col.has_any(column, mark[:1].encode())]
-        if pc.min(pc.binary_length(column)).as_py() == 0:
-            tests.append(pc.equal(column, col.literal("")))
-        return reduce(pc.or_, tests) if tests else None
+        marks = ['"', "\r", "\n", self.separator, self.escape or ""]
+        single = "".join(mark for mark in marks if len(mark) == 1 and mark.isascii())
+        found = col.rows_with(column, single.encode(), empty=True)
+        for mark in marks:
+            if mark and mark not in single:
+                longer = pc.fill_null(pc.match_substring(column, mark), fill_value=False)
+                found = longer if found is None else pc.or_(found, longer)
+        return found
+
+    def _quoted(self, column: pa.Array) -> pa.Array:
+        return col.join('"', self._escaped(column), '"')
 
     def _escaped(self, column: pa.Array) -> pa.Array:
         if not col.has_any(column, b'"' + (self.escape or "").encode()):
@@ -136,10 +142,6 @@ def separator_of(value: str) -> str:
     if not separator or set(separator) & set('"\r\n'):
         raise ValueError("must not be empty, a quote or a line break")
     return separator
-
-
-def _quoted(column: pa.Array) -> pa.Array:
-    return col.join('"', column, '"')
 
 
 def _defused(column: pa.Array) -> pa.Array:

@@ -12,7 +12,7 @@ from pydantic import field_validator
 
 from landbridge.components.base import FileStart, Parser
 from landbridge.components.file.cells import separator_of
-from landbridge.components.file.dsv_blocks import Block, Blocks, as_utf8, read_header, rejoined
+from landbridge.components.file.dsv_blocks import Block, Blocks, as_utf8, is_utf8, read_header, rejoined
 from landbridge.components.file.inference import inferred
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.registry import component
@@ -131,10 +131,7 @@ class ParseDsv(Parser):
 
     def _read(self, block: Block, names: list[str]) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
         """The block's cells, as texts where all of it is UTF-8, else as bytes; and the lines that do not fit."""
-        try:
-            return self._cells(block, names, pa.string())
-        except pa.ArrowInvalid:
-            return self._cells(block, names, pa.binary())
+        return self._cells(block, names, pa.string() if is_utf8(block.text) else pa.binary())
 
     def _cells(
         self, block: Block, names: list[str], cell_type: pa.DataType
@@ -163,6 +160,7 @@ class ParseDsv(Parser):
                 strings_can_be_null=absent,
                 quoted_strings_can_be_null=False,
                 null_values=[""] if absent else [],
+                check_utf8=False,  # the block as a whole was looked at, which takes a fraction of the time
             ),
         )
         return table, bad
