@@ -19,6 +19,7 @@ from landbridge.components.script.sandbox import AHEAD, Failure, Limits, Outcome
 from landbridge.components.script.source import check, text_of
 from landbridge.errors import DataError, FlowError
 from landbridge.records import Batch, columns as col
+from landbridge.records.json_batch import JsonBatch, as_array
 from landbridge.records.json_text import exact_ends
 from landbridge.records.shred import Shredder
 
@@ -27,7 +28,7 @@ PIECE_BYTES: Final = 256 << 10
 
 _LARGEST_SAFE: Final = 2**53 - 1
 _ES6: Final = 6
-_LEVELS: Final = ("debug", "info", "warning", "error")
+_LONG_NUMBER: Final = r"[:,\[]\s*-?\d{16}"
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _MAX_MESSAGE: Final = 500
 
@@ -107,6 +108,7 @@ class Evaluate(Transform):
                 ) from None
 
     params: Params
+    reads_text = True
 
     def __init__(self, params: Params, services: StepServices) -> None:
         super().__init__(params, services)
@@ -120,12 +122,18 @@ class Evaluate(Transform):
             DataError: LB-4601, it took too long; LB-4602, it took too much memory; LB-4607, it broke what it runs in.
             FlowError: It cannot be started, see ``script.source.check``.
         """
+        self._shredder.as_text = self.as_text
         try:
             made = list(self._made(batch))
         except BaseException:
             self._close()
             raise
-        return made[0] if len(made) == 1 else Batch.concat(made)
+        return made[0] if len(made) == 1 else JsonBatch.concat(made)
+
+    @property
+    def keeps_state(self) -> bool:
+        """A script's variables live for the whole job, unless it says that it keeps nothing in them."""
+        return not self.params.parallel
 
     def finish(self) -> Batch | None:
         """Make the call after the last record, where it is wanted, and end the script.
@@ -156,7 +164,7 @@ class Evaluate(Transform):
         sandboxes = self._running()
         under_way: deque[tuple[Sandbox, Batch]] = deque()
         for piece, sandbox in zip(_pieces(batch, at_least=len(sandboxes)), cycle(sandboxes), strict=False):
-            text, has_big_integers = _array_text(piece), _has_big_integers(piece)
+            text, has_big_integers = as_array(piece.json_texts()), _has_big_integers(piece)
             if len(under_way) == AHEAD * len(sandboxes):
                 yield self._received(*under_way.popleft())
             sandbox.send(text, has_big_integers=has_big_integers)
@@ -165,8 +173,7 @@ class Evaluate(Transform):
             yield self._received(*under_way.popleft())
 
     def _received(self, sandbox: Sandbox, piece: Batch) -> Batch:
-        made = self._result(sandbox.receive(), piece)
-        return Batch(made.columns, made.num_rows)  # built now, while the script works on the next piece
+        return self._result(sandbox.receive(), piece).built()  # now, while the script works on the next piece
 
     def _close(self) -> None:
         for sandbox in self._sandboxes:
@@ -198,7 +205,7 @@ class Evaluate(Transform):
             self.services.reject(piece.take([failure.record for failure in failed]), list(map(_error_of, failed)))
             first = failed[0]
             place = f"line {first.line}, column {first.column}" if first.line else "an unknown line"
-            self.services.log("warning", f"the script failed at {len(failed)} records, first at {place}")
+            self.services.log("warning", f"the script failed at {_records(len(failed))}, first at {place}")
         if outcome.refused:
             refused = [_OBJECT.decode(text) for _, text in outcome.refused]
             self.services.reject(Batch.from_objects(refused), list(map(_own_error, refused)))
@@ -244,7 +251,7 @@ def _is_readable(text: bytes) -> bool:
 
 def _pieces(batch: Batch, *, at_least: int) -> Iterator[Batch]:
     # The columns are not joined to text just to know its size: their own size is near enough.
-    number = max(at_least, -(-sum(column.nbytes for column in batch.columns.values()) // PIECE_BYTES))
+    number = max(at_least, -(-batch.built().nbytes // PIECE_BYTES))
     rows = max(1, -(-batch.num_rows // number))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
@@ -257,13 +264,10 @@ def _level(name: str) -> Level:
     return "info"
 
 
-def _array_text(batch: Batch) -> bytes:
-    lines = pc.binary_join_element_wise(batch.json_texts(), ",", "")
-    return b"[" + bytes(col.bytes_of(lines)[:-1]) + b"]"
-
-
 def _has_big_integers(batch: Batch) -> bool:
     """Whether a number of the batch may be an integer that JavaScript would round."""
+    if isinstance(batch, JsonBatch):
+        return bool(pc.any(pc.match_substring_regex(batch.json_texts(), _LONG_NUMBER)).as_py())
     return any(map(_may_round, batch.columns.values()))
 
 
@@ -290,3 +294,7 @@ def _own_error(record: dict[str, Any]) -> RecordError:
         code if has_code else "LB-4604",  # type: ignore[arg-type]
         message if isinstance(message, str) else "the script refused the record",
     )
+
+
+def _records(number: int) -> str:
+    return "1 record" if number == 1 else f"{number:,} records"

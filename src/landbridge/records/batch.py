@@ -86,9 +86,12 @@ class Batch:
     def column(self, name: str) -> pa.Array:
         """The column with the written path ``name``; KeyError where there is none."""
         column = self._columns[name]
-        if isinstance(column, Lazy):
-            column = self._columns[name] = column.array()
-        return column
+        if not isinstance(column, Lazy):
+            return column
+        built = column.array()
+        # What a column means must not depend on whether it was looked at.
+        self._columns[name] = Empties(partial(_same, built)) if isinstance(column, Empties) else built
+        return built
 
     @property
     def columns(self) -> dict[str, pa.Array]:
@@ -109,6 +112,11 @@ class Batch:
             elif not col.is_absent(column):
                 built[name] = Empties(partial(_same, column))
         return Batch(built, self.num_rows)
+
+    @property
+    def markers(self) -> frozenset[str]:
+        """The columns that hold nothing but ``{}`` and ``null``."""
+        return frozenset(name for name, column in self._columns.items() if isinstance(column, Empties))
 
     @property
     def leaves(self) -> dict[str, pa.Array]:

@@ -8,6 +8,7 @@ value; an explicit null is the JSON text ``null``.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from functools import lru_cache, reduce
 from typing import Any, Final
@@ -21,6 +22,9 @@ from landbridge.records.objects import ABSENT
 
 JSON: Final = pa.json_(pa.utf8())
 """Type of a column that holds JSON text."""
+
+_MAX_BYTES: Final = 2**31 - 1
+"""What one string column can hold."""
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _ARROW_TYPES: dict[type, pa.DataType] = {
@@ -212,6 +216,27 @@ def rows_with(column: pa.Array, characters: bytes, *, empty: bool = False) -> pa
         if nothing.any():
             rows |= nothing & np.asarray(column.is_valid())
     return pa.array(rows) if rows.any() else None
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether all of ``text`` is UTF-8; several times quicker than ``bytes.decode`` where it is not all ASCII."""
+    if text.isascii():
+        return True
+    whole = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(array("i", (0, len(text)))), pa.py_buffer(text)])
+    try:
+        whole.cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def texts_of(pieces: Sequence[Any]) -> pa.Array | None:
+    """A string column of bytes-like pieces, None where they are not all UTF-8; quicker than Arrow on objects."""
+    data = b"".join(pieces)
+    if len(data) > _MAX_BYTES or not is_utf8(data):
+        return None
+    ends = np.cumsum([0, *map(len, pieces)], dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(pieces), [None, pa.py_buffer(ends), pa.py_buffer(data)])
 
 
 def bytes_of(column: pa.Array) -> memoryview:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
+import msgspec
 import numpy as np
 
 T = TypeVar("T")
@@ -127,6 +128,40 @@ def exact_ends(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
     Ends at the first bracket that closes more than was opened.
     """
+    brackets, depth = _brackets(text)
+    closed = np.flatnonzero(depth < 0)
+    if len(closed):
+        brackets, depth = brackets[: closed[0]], depth[: closed[0]]
+    ends: np.ndarray[tuple[int], np.dtype[np.int64]] = brackets[depth == 0] + 1
+    return ends
+
+
+def array_end(text: bytes) -> int:
+    """Where the array ends whose opening bracket stood right before ``text``: behind its bracket; 0 if it does not."""
+    brackets, depth = _brackets(text)
+    closed = np.flatnonzero(depth < 0)
+    return int(brackets[closed[0]]) + 1 if len(closed) else 0
+
+
+def member_array(text: bytes, key: str) -> int:
+    """Where the array begins that the object ``text`` has as its member ``key``; -1 where there is none so far."""
+    pattern = re.compile(re.escape(msgspec.json.encode(key)) + rb"\s*:\s*(?=\[)")
+    brackets = depth = None
+    for match in pattern.finditer(text):
+        if brackets is None or depth is None:
+            brackets, depth = _brackets(text)
+        before = int(np.searchsorted(brackets, match.end()))
+        # At the array's own bracket the depth is two: it stands in the object, and in nothing within it.
+        if before < len(brackets) and brackets[before] == match.end() and depth[before] == 2:  # noqa: PLR2004
+            return match.end()
+    return -1
+
+
+_Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+def _brackets(text: bytes) -> tuple[_Positions, _Positions]:
+    """Where brackets stand outside of strings, and how many are open behind each; ``text`` begins outside of one."""
     data = np.frombuffer(text, np.uint8)
     quotes = np.flatnonzero(data == ord('"'))
     if b"\\" in text:
@@ -134,12 +169,7 @@ def exact_ends(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     folded = data | 0x20  # [ and { differ in this bit only, and so do ] and }
     brackets = np.flatnonzero((folded == ord("{")) | (folded == ord("}")))
     brackets = brackets[np.searchsorted(quotes, brackets) % 2 == 0]
-    depth = np.cumsum(np.where(folded[brackets] == ord("{"), 1, -1))
-    closed = np.flatnonzero(depth < 0)
-    if len(closed):
-        brackets, depth = brackets[: closed[0]], depth[: closed[0]]
-    ends: np.ndarray[tuple[int], np.dtype[np.int64]] = brackets[depth == 0] + 1
-    return ends
+    return brackets, np.cumsum(np.where(folded[brackets] == ord("{"), 1, -1))
 
 
 def _is_escaped(text: bytes, at: int) -> bool:

@@ -7,6 +7,8 @@ field, another type) is decoded once more into plain objects, and the class is w
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable
 from functools import partial
 from itertools import repeat
@@ -19,6 +21,7 @@ import pyarrow.compute as pc
 
 from landbridge.records import columns as col, path as paths
 from landbridge.records.batch import Batch, Empties, Lazy
+from landbridge.records.json_batch import JsonBatch
 from landbridge.records.needs import ALL, Needs
 from landbridge.records.objects import ABSENT, JsonObject
 from landbridge.records.path import Path
@@ -73,10 +76,13 @@ class Shredder:
 
     Args:
         needs: Fields to make columns of; others may be left out. Fixed once a text has been read.
+        as_text: Keep the records as text and make columns only when they are asked for, then from any thread.
     """
 
-    def __init__(self, needs: Needs = ALL) -> None:
+    def __init__(self, needs: Needs = ALL, *, as_text: bool = False) -> None:
         self.needs = needs
+        self.as_text = as_text
+        self._late = threading.Lock()
         self._root = _Node()
         self._layouts: dict[bool, _Layout] = {}
         self._exact_blocks = 0
@@ -98,6 +104,23 @@ class Shredder:
         return self._shred(text, as_lines=False)
 
     def _shred(self, text: bytes, *, as_lines: bool) -> Batch:
+        kept = self._kept(text, as_lines=as_lines) if self.as_text else None
+        return self._columns(text, as_lines=as_lines) if kept is None else kept
+
+    def _kept(self, text: bytes, *, as_lines: bool) -> Batch | None:
+        """The records as text; None where not each of them is a line of its own that surely can be read."""
+        texts = col.texts_of(_decode(_RAWS, text, as_lines=as_lines))
+        if texts is None or not pc.all(pc.starts_with(texts, "{"), min_count=0).as_py():
+            return None
+        if b"\\u" in text and _HALF_CHARACTER.search(text):
+            return None
+        return None if b"\n" in text and col.has_any(texts, b"\n") else JsonBatch(texts, self._shred_late)
+
+    def _shred_late(self, text: bytes) -> Batch:
+        with self._late:
+            return self._columns(text, as_lines=False)
+
+    def _columns(self, text: bytes, *, as_lines: bool) -> Batch:
         if not self._root.members and as_lines:
             self._learn(_decode(_OBJECTS, b"\n".join(text.split(b"\n", _SAMPLE_ROWS)[:_SAMPLE_ROWS]), as_lines=True))
         if self._root.members and self._root.has_slots():
@@ -137,6 +160,9 @@ class Shredder:
 
 
 _OBJECTS: Final = (msgspec.json.Decoder(JsonObject), msgspec.json.Decoder(list[JsonObject]))
+_RAWS: Final = (msgspec.json.Decoder(msgspec.Raw), msgspec.json.Decoder(list[msgspec.Raw]))
+_HALF_CHARACTER: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""An escape that needs a partner to be a character; whether it has one only decoding tells."""
 
 
 def _decode(decoders: tuple[Any, Any], text: bytes, *, as_lines: bool) -> list[Any]:
@@ -270,7 +296,13 @@ class _Level:
         """A column of JSON text."""
         raws = self.values(slot) if self._whole else [getattr(row, slot, _NO_RAW) for row in self.rows]
         texts = pa.array(list(map(bytes, raws)), pa.binary()).cast(pa.string())
+        if col.has_any(texts, b"\n\r\t"):
+            texts = col.map_values(texts, _on_one_line)
         return col.json_array(pc.if_else(pc.equal(texts, col.literal("")), col.NO_TEXT, texts))
+
+
+def _on_one_line(text: str) -> str:
+    return msgspec.json.format(text, indent=-1) if text else text
 
 
 def _markers(level: _Level, absent: Any) -> pa.Array:

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import re
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
+from landbridge.components.file import dsv_blocks
+from landbridge.components.file.dsv_blocks import Blocks
 from landbridge.errors import DataError
 from tests.steps import batched, lines, make, parsed, rejects, written
 
@@ -145,6 +149,13 @@ def test_a_record_without_a_form_in_the_character_set_is_a_reject(tmp_path):
     assert [reject["code"] for reject in rejects(formatter)] == ["LB-4201"]
 
 
+def test_a_record_is_a_reject_once_though_a_late_column_has_the_file_written_again(tmp_path):
+    formatter = make("file.format.dsv", {"fileName": "f.csv", "fileCharset": "latin-1"}, spool_dir=tmp_path)
+    files = written(formatter, [{"A": "東"}, *({"A": str(n)} for n in range(25_000))], [{"A": "京", "late": "x"}])
+    assert [reject["text"] for reject in rejects(formatter)] == ["東\n", "京,x\n"]
+    assert files[-1][1].startswith(b"A,late\n0,\n1,\n")
+
+
 def test_no_byte_order_mark_is_written_unless_asked_for(tmp_path):
     assert write([{"A": "x"}], tmp_path) == b"A\nx\n"
     assert write([{"A": "x"}], tmp_path, byteOrderMark=True) == b"\xef\xbb\xbfA\nx\n"
@@ -163,6 +174,31 @@ def test_a_line_that_is_not_text_is_a_reject_and_the_rest_is_read():
     parser = make("file.parse.dsv")
     assert parsed(parser, b"A,B\n1,a\n2,\xff\xfe\n3,c\n") == [{"A": "1", "B": "a"}, {"A": "3", "B": "c"}]
     assert [(reject["line"], reject["code"]) for reject in rejects(parser)] == [(3, "LB-4304")]
+
+
+@pytest.mark.parametrize(
+    "text", [b"1,\xff,x\n2,b\n", b'1,"\xff\n more"\n2,b\n', b'"1\n,\xff\n2,b\n', b"2,b\n1,\xff", b'2,b\n"\xff,"",1']
+)
+def test_a_line_that_is_neither_text_nor_of_the_right_length_is_a_reject(text):
+    parser = make("file.parse.dsv")
+    assert parsed(parser, b"A,B\n" + text) == [{"A": "2", "B": "b"}]
+    assert len(rejects(parser)) >= 1
+
+
+def test_a_file_in_which_no_line_is_text_gives_no_records():
+    parser = make("file.parse.dsv")
+    assert parsed(parser, b"A,B\n\xff,1\n\xfe,2\n") == []
+    assert [(reject["line"], reject["code"]) for reject in rejects(parser)] == [(2, "LB-4304"), (3, "LB-4304")]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b'"A,B\n1,2\n3,4\n', "LB-4301"), (b'"A\n' + b"1,2\n" * 300_000, "LB-4301"), (b"A,\xfc\n1,2\n", "LB-4306")],
+)
+def test_a_header_that_cannot_be_read_ends_the_job(content, code):
+    with pytest.raises(DataError) as raised:
+        parsed(make("file.parse.dsv"), content)
+    assert raised.value.code == code
 
 
 def test_a_quoted_value_without_end_is_a_reject_of_its_line_only():
@@ -239,3 +275,24 @@ def test_the_columns_can_be_fixed(tmp_path):
 def test_the_file_name_is_added_when_asked_for():
     parser = make("file.parse.dsv", {"addFilename": True})
     assert parsed(parser, lines("A", "1"), name="in.csv") == [{"A": "1", "filename": "in.csv"}]
+
+
+PIECES = st.sampled_from([b"a", b"1", b",", b'"', b"\n", b"\r\n", b"\xff", b"\xc3\xa4"])
+
+
+@given(st.lists(PIECES, max_size=40).map(b"".join))
+@settings(max_examples=300, deadline=2000)
+def test_no_text_makes_the_parser_hang_or_fail_and_where_its_quotes_are_closed_the_cut_is_of_no_effect(text):
+    parser = make("file.parse.dsv", {"columns": ["A", "B"]})
+    whole = parsed(parser, text)
+    seen = sorted(reject["text"] for reject in rejects(parser))
+    with patch.object(dsv_blocks, "BLOCK_BYTES", 8):
+        cut = parsed(parser, text, chunk=3)
+    found = sorted(reject["text"] for reject in rejects(parser))
+    if all_quotes_closed(text):
+        assert (cut, found) == (whole, seen)
+
+
+def all_quotes_closed(text):
+    records = Blocks(iter(()), separator=",", escape=None).records(text)
+    return all(re.fullmatch(rb'(?:(?:"(?:[^"]|"")*"|[^",\r\n]*)(?:,|\r?\n|\Z))*', record) for record in records)

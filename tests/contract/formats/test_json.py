@@ -103,3 +103,34 @@ def test_an_empty_file_is_written_only_when_asked_for():
 def test_the_file_name_is_added_when_asked_for():
     parser = make("file.parse.json", {"addFilename": True, "filenameField": "meta.file"})
     assert parsed(parser, b'{"a": 1}', name="in.json") == [{"a": 1, "meta": {"file": "in.json"}}]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "reason"),
+    [
+        (b"a,b\n1,2\n", "LB-4101", "invalid character"),
+        (b"null", "LB-4101", "neither objects nor an array"),
+        (b'[{"a": 1}] and more', "LB-4101", "trailing characters"),
+        (b'{"a":\n1}\nfoo', "LB-4101", "not valid JSON"),
+        (b'[{"a": 1}', "LB-4105", "cut off"),
+        (b'{"a":\n1', "LB-4105", "cut off"),
+    ],
+)
+def test_a_file_that_is_not_json_is_told_from_one_that_is_cut_off(content, code, reason):
+    with pytest.raises(DataError, match=reason) as raised:
+        parsed(make("file.parse.json"), content)
+    assert raised.value.code == code
+
+
+@pytest.mark.parametrize("rest", ["}", ',"totalCount":2}', ',"a":{"b":[1]},"c":[{"results":[3]},{}]}\n'])
+@pytest.mark.parametrize("before", ["", '"a":{"results":[{"a":7}]},', '"t":"\\"results\\":[",'])
+def test_an_array_under_a_key_may_stand_among_other_members(before, rest):
+    parser = make("file.parse.json", {"wrapField": "results"})
+    content = f'{{{before}"results":[{{"a":1}},{{"a":2}}]{rest}'.encode()
+    assert parsed(parser, content, chunk=3) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("rest", ["", ',"totalCount":', ',"x":[{"a":3}'])
+def test_an_object_that_is_cut_off_behind_its_array_is_no_whole_file(rest):
+    with pytest.raises(DataError, match="cut off"):
+        parsed(make("file.parse.json", {"wrapField": "results"}), b'{"results":[{"a":1}]' + rest.encode())

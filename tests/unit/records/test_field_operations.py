@@ -32,7 +32,7 @@ def same(one, other):
 def batches(rows):
     """The same records as columns, made in each way there is."""
     text = msgspec.json.encode(rows)
-    return [Batch.from_objects(rows), Shredder().array(text)]
+    return [Batch.from_objects(rows), Shredder().array(text), Shredder(as_text=True).array(text)]
 
 
 def expect(rows, operate, reference):

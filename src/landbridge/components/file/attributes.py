@@ -1,16 +1,20 @@
-"""Lines of "who has which attributes", as data-management platforms read them: one record, one line."""
+"""Files of "who has which attributes", as data-management platforms read them: one record, one line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from landbridge.components.base import RecordError, StepServices
+from landbridge.components.base import FileEvent, FileStart, Formatter, RecordError, StepServices
+from landbridge.components.file.parts import MEGABYTE, Parts
+from landbridge.components.params import ComponentParams, Param
 from landbridge.records import Batch, columns as col, path as paths
 
 _LOST = "\0"
@@ -45,6 +49,54 @@ class Layout:
     unsafe: str
     unsafe_in_id: str
     longest: int | None = None
+
+
+class AttributeParams(ComponentParams):
+    """Parameters of every formatter of such files."""
+
+    create_empty_file: bool = Param("Write a file even when there are no records.", default=False, example=True)
+    max_file_size: float | None = Param(
+        "Begin a new part before a file grows beyond this size.",
+        default=None,
+        ge=0.000001,
+        unit="MB",
+        example=1000,
+    )
+    id_field: str = Param("The field with the user's id.", default="UID", example="UID")
+    element: str = Param(
+        "The member to take where the elements of an array are objects.", default="name", example="name"
+    )
+
+
+class AttributeFormatter(Formatter):
+    """Base of the formatters of such files: a platform says how a line looks and what a file is called."""
+
+    layout: ClassVar[Layout]
+    params: AttributeParams
+
+    @abstractmethod
+    def name(self, number: int) -> str:
+        """The name of the part of this number, counted from 1."""
+
+    def format(self, batches: Iterator[Batch]) -> Iterator[FileEvent]:
+        """Yield the file, or its parts.
+
+        Raises:
+            FlowError: LB-1201, ``idField`` is not a field path.
+        """
+        params = self.params
+        lines = AttributeLines(self.layout, id_field=params.id_field, element=params.element, services=self.services)
+        names = map(self.name, count(1))
+        for event in self._parts(lines, batches):
+            yield FileStart(next(names)) if isinstance(event, FileStart) else event
+        lines.report()
+
+    def _parts(self, lines: AttributeLines, batches: Iterator[Batch]) -> Iterator[FileEvent]:
+        max_bytes = int(self.params.max_file_size * MEGABYTE) if self.params.max_file_size else None
+        parts = Parts("part", max_bytes=max_bytes)
+        for batch in batches:
+            yield from parts.rows(lines.of(batch))
+        yield from parts.end(create_empty=self.params.create_empty_file)
 
 
 class AttributeLines:

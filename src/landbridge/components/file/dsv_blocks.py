@@ -5,13 +5,11 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pyarrow as pa
 
 from landbridge.errors import DataError
 
@@ -145,20 +143,36 @@ class Blocks:
                 yield self._take(end)
                 wanted = BLOCK_BYTES
             elif self._ended or len(self._held) > MAX_RECORD_BYTES:
-                self.broken.append(self._take(self._held.find(b"\n") + 1 or len(self._held)))
+                self._break_line()
             else:
                 wanted = len(self._held) * 2
 
     def recut(self, block: Block) -> Block | None:
         """The part of a block that is whole records, where the quick cut was wrong; the rest is cut once more."""
-        end = self._exact_end_of(block.text, final=False)
+        is_last = self._ended and not self._held
+        end = self._exact_end_of(block.text, final=is_last)
         rest = block.text[end:]
         self._held = rest + self._held
         self._line -= rest.count(b"\n")
         if end:
             return Block(block.text[:end], block.line)
-        self._fill(len(self._held) * 2)
+        if is_last:
+            self._break_line()
+        else:
+            self._fill(len(self._held) * 2)
         return None
+
+    def _break_line(self) -> None:
+        self.broken.append(self._take(self._held.find(b"\n") + 1 or len(self._held)))
+
+    def records(self, text: bytes) -> Iterator[bytes]:
+        """The records of a text that holds whole ones, each with the end of its line."""
+        at = 0
+        while (match := self._record.match(text, at)) and match.end() > at:
+            yield match[0]
+            at = match.end()
+        if at < len(text):
+            yield text[at:]
 
     def _fill(self, wanted: int) -> None:
         pieces = [self._held]
@@ -208,25 +222,14 @@ def count(text: bytes, character: str, end: int | None = None) -> int:
     return int(np.count_nonzero(np.frombuffer(text, np.uint8)[:end] == ord(character)))
 
 
-def is_utf8(text: bytes) -> bool:
-    """Whether all of ``text`` is UTF-8; several times quicker than ``bytes.decode`` where it is not all ASCII."""
-    if text.isascii():
-        return True
-    whole = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(array("i", (0, len(text)))), pa.py_buffer(text)])
-    try:
-        whole.cast(pa.string())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
 def read_header(
     blocks: Iterator[bytes], *, separator: str, escape: str | None, name: str
 ) -> tuple[list[str], bytes, int]:
     """The first record, the text that was read beyond it, and the number of lines the header takes.
 
     Raises:
-        DataError: LB-4301 where the header has no end, LB-4302 where a column name stands twice.
+        DataError: LB-4301 where the header has no end, LB-4302 where a column name stands twice, LB-4306 where it is
+            not text in the file's character set.
     """
     head = b""
     pattern = _record_pattern(separator, escape)
@@ -239,10 +242,19 @@ def read_header(
             break
         head += chunk
         if len(head) > MAX_RECORD_BYTES:
-            raise DataError("LB-4301", f'the header of "{name}" has no end', hint="Check its quotes and the separator.")
+            raise _endless(name)
     match = pattern.match(head)
-    end = match.end() if match else len(head)
-    line = head[:end].decode("utf-8", "replace")
+    if match is None:
+        raise _endless(name)
+    end = match.end()
+    try:
+        line = head[:end].decode()
+    except UnicodeDecodeError:
+        raise DataError(
+            "LB-4306",
+            f'the header of "{name}" is not UTF-8 text',
+            hint="Set fileCharset to the file's character set, or to auto-detect.",
+        ) from None
     cells = next(csv.reader([line], delimiter=separator, escapechar=escape, strict=False), [])
     seen: set[str] = set()
     for cell in cells:
@@ -254,6 +266,10 @@ def read_header(
             )
         seen.add(cell)
     return cells, head[end:], head.count(b"\n", 0, end)
+
+
+def _endless(name: str) -> DataError:
+    return DataError("LB-4301", f'the header of "{name}" has no end', hint="Check its quotes and the separator.")
 
 
 def _record_pattern(separator: str, escape: str | None) -> re.Pattern[bytes]:

@@ -117,13 +117,16 @@ class FormatDsv(Formatter):
         """Write as the records come, and once more when a column shows up that the header lacks."""
         with Spool(self.services.spool_dir) as spool:
             late: list[str] = []
+            written = 0
 
             def known() -> Iterator[Cells]:
+                nonlocal written
                 for piece in pieces:
                     spool.add(piece)
                     if not piece.columns.keys() <= set(header):
                         late.extend(_union(header, piece))
                         return
+                    written += 1
                     yield piece
 
             yield from self._write(header, known())
@@ -134,9 +137,10 @@ class FormatDsv(Formatter):
                 late = _union(late, piece)
             self.services.log("info", f"{len(late) - len(header)} columns showed up late; the file is written again")
             yield FileDrop()
-            yield from self._write(late, spool.pieces())
+            yield from self._write(late, spool.pieces(), told=written)
 
-    def _write(self, header: list[str], pieces: Iterator[Cells]) -> Iterator[FileEvent]:
+    def _write(self, header: list[str], pieces: Iterator[Cells], *, told: int = 0) -> Iterator[FileEvent]:
+        """The files; the rejects of the first ``told`` pieces are known from the time they were written before."""
         params = self.params
         dialect = Dialect(
             separator=params.column_separator,
@@ -152,16 +156,16 @@ class FormatDsv(Formatter):
             head=mark + names,
             max_bytes=int(params.max_file_size * MEGABYTE) if params.max_file_size else None,
         )
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
             cells = [piece.columns.get(name) for name in header]
             if params.file_charset == "utf-8" and not params.max_file_size:
                 yield from parts.block(dialect.block(cells, piece.num_rows), piece.num_rows)
             else:
-                yield from parts.rows(self._encoded(dialect.lines(cells, piece.num_rows)))
+                yield from parts.rows(self._encoded(dialect.lines(cells, piece.num_rows), tell=number >= told))
         yield from parts.end(create_empty=params.create_empty_file)
 
-    def _encoded(self, lines: pa.Array) -> pa.Array:
-        """The lines in the file's character set; a line that has no form in it is a reject."""
+    def _encoded(self, lines: pa.Array, *, tell: bool) -> pa.Array:
+        """The lines in the file's character set; a line that has no form in it is left out and, if asked to, told."""
         if self.params.file_charset == "utf-8":
             return lines
         encoded = []
@@ -169,6 +173,8 @@ class FormatDsv(Formatter):
             try:
                 encoded.append(line.encode(self.params.file_charset))
             except UnicodeEncodeError as error:
+                if not tell:
+                    continue
                 self.services.reject_text(
                     line,
                     file=self.params.file_name,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.csv
 from pydantic import field_validator
 
-from landbridge.components.base import FileStart, Parser
+from landbridge.components.base import FileStart, LineCuts, Parser
 from landbridge.components.file.cells import separator_of
-from landbridge.components.file.dsv_blocks import Block, Blocks, as_utf8, is_utf8, read_header, rejoined
+from landbridge.components.file.dsv_blocks import Block, Blocks, as_utf8, read_header, rejoined
 from landbridge.components.file.inference import inferred
+from landbridge.components.file.line_cuts import DsvCuts
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.records import Batch, columns as col
 from landbridge.records.path import parse as parse_path, write
 
-_LINE_BREAKS = ("\n", "\r", b"\n", b"\r")
+_LINE_BREAKS = ("\n", "\r")
 
 
 @component("file.parse.dsv", title="Read DSV (CSV)")
@@ -87,11 +88,18 @@ class ParseDsv(Parser):
 
     params: Params
 
+    def line_cuts(self, wanted: Sequence[int]) -> LineCuts | None:
+        """Cuts between records, for text in UTF-8 whose quotes are doubled."""
+        params = self.params
+        if params.escape_character or params.file_charset not in ("utf-8", "ascii"):
+            return None
+        return DsvCuts(wanted, separator=params.column_separator, has_header=params.columns is None)
+
     def parse(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
         """Yield the records of one file."""
         params = self.params
         text = as_utf8(chunks, params.file_charset)
-        line = 1
+        line = 1 + file.lines_left_out
         names = params.columns
         if names is None:
             names, rest, lines = read_header(
@@ -109,33 +117,47 @@ class ParseDsv(Parser):
 
     def _records(self, file: FileStart, blocks: Blocks, cut: Block, names: list[str]) -> Iterator[Batch]:
         block = cut
-        table, bad = self._read(block, names)
-        if _ends_within_quotes(table, block):
+        is_text = col.is_utf8(block.text)
+        table, bad = self._cells(block.text, names) if is_text else (None, [])
+        if table is None or _ends_within_quotes(table, block):
             whole = blocks.recut(block)
             if whole is None:
                 return
             block = whole
-            table, bad = self._read(block, names)
+            text = block.text if is_text else self._readable(file, blocks, block)
+            if not text:
+                return
+            table, bad = self._cells(text, names)
         self._reject_ragged(file, block, bad, len(names))
-        columns, table = self._texts(file, block, table)
         built = {}
-        for name, column in zip(table.column_names, columns, strict=True):
-            if self.params.infer_types:
-                column = inferred(column)  # noqa: PLW2901 - the same column, typed
-            built[write((name,))] = column
+        for name, column in zip(table.column_names, map(_flat, table.columns), strict=True):
+            built[write((name,))] = inferred(column) if self.params.infer_types else column
         batch = Batch(built, table.num_rows)
         if self.params.add_filename:
             batch = batch.put(parse_path(self.params.filename_field), col.constant(file.name, batch.num_rows))
         if batch.num_rows:
             yield batch
 
-    def _read(self, block: Block, names: list[str]) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
-        """The block's cells, as texts where all of it is UTF-8, else as bytes; and the lines that do not fit."""
-        return self._cells(block, names, pa.string() if is_utf8(block.text) else pa.binary())
+    def _readable(self, file: FileStart, blocks: Blocks, block: Block) -> bytes:
+        """The text of the records that are UTF-8; the others are rejected."""
+        good = []
+        line = block.line
+        for record in blocks.records(block.text):
+            if col.is_utf8(record):
+                good.append(record)
+            else:
+                self.services.reject_text(
+                    record.decode("utf-8", "replace").rstrip("\r\n"),
+                    file=file.name,
+                    line=line,
+                    code="LB-4304",
+                    message="the line is not UTF-8 text; set fileCharset to the file's character set",
+                )
+            line += record.count(b"\n")
+        return b"".join(good)
 
-    def _cells(
-        self, block: Block, names: list[str], cell_type: pa.DataType
-    ) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
+    def _cells(self, text: bytes, names: list[str]) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
+        """The cells of records that are UTF-8, and the lines that do not fit."""
         bad: list[pyarrow.csv.InvalidRow] = []
 
         def skip(row: pyarrow.csv.InvalidRow) -> Literal["skip"]:
@@ -144,18 +166,18 @@ class ParseDsv(Parser):
 
         absent = self.params.empty_cells == "absent"
         table = pyarrow.csv.read_csv(
-            pa.BufferReader(block.text),
+            pa.BufferReader(text),
             read_options=pyarrow.csv.ReadOptions(
-                column_names=names, use_threads=False, block_size=max(len(block.text) + 1, 64)
+                column_names=names, use_threads=False, block_size=max(len(text) + 1, 64)
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.params.column_separator,
                 escape_char=self.params.escape_character or False,
-                newlines_in_values=b'"' in block.text,
+                newlines_in_values=b'"' in text,
                 invalid_row_handler=skip,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, cell_type),
+                column_types=dict.fromkeys(names, pa.string()),
                 include_columns=self._included(names),
                 strings_can_be_null=absent,
                 quoted_strings_can_be_null=False,
@@ -168,24 +190,6 @@ class ParseDsv(Parser):
     def _included(self, names: list[str]) -> list[str]:
         """The columns to build: those that are needed, and the last, which tells whether the block was cut right."""
         return [name for name in names if name == names[-1] or self.needs.covers((name,))]
-
-    def _texts(self, file: FileStart, block: Block, table: pa.Table) -> tuple[list[pa.Array], pa.Table]:
-        """The columns as text; rows that are not text in UTF-8 are rejected."""
-        arrays = [_flat(column) for column in table.columns]
-        if all(pa.types.is_string(array.type) for array in arrays):
-            return arrays, table
-        readable = [all(map(_is_text, row)) for row in zip(*(array.to_pylist() for array in arrays), strict=True)]
-        for line in block.text.split(b"\n"):
-            if not _is_text(line):
-                self.services.reject_text(
-                    line.decode("utf-8", "replace"),
-                    file=file.name,
-                    line=block.line + block.text.count(b"\n", 0, block.text.find(line)),
-                    code="LB-4304",
-                    message="the line is not UTF-8 text; set fileCharset to the file's character set",
-                )
-        kept = table.filter(pa.array(readable))
-        return [_flat(column).cast(pa.string()) for column in kept.columns], kept
 
     def _reject_ragged(self, file: FileStart, block: Block, bad: list[pyarrow.csv.InvalidRow], expected: int) -> None:
         at = 0
@@ -223,13 +227,3 @@ def _ends_within_quotes(table: pa.Table, block: Block) -> bool:
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _is_text(value: bytes | None) -> bool:
-    if value is None:
-        return True
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

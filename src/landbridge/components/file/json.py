@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import codecs
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, Literal
 
 import msgspec
 
-from landbridge.components.base import FileEvent, FileStart, Formatter, Parser, StepServices
+from landbridge.components.base import FileEvent, FileStart, Formatter, LineCuts, Parser, StepServices
+from landbridge.components.file.line_cuts import JsonLineCuts
 from landbridge.components.file.parts import MEGABYTE, Parts
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.errors import DataError
 from landbridge.records import Batch, columns as col
-from landbridge.records.json_text import RecordTooLong, decode_elements, exact_ends, line_blocks
+from landbridge.records.json_text import (
+    RecordTooLong,
+    array_end,
+    decode_elements,
+    exact_ends,
+    line_blocks,
+    member_array,
+)
 from landbridge.records.objects import JsonObject
 from landbridge.records.path import parse as parse_path
 from landbridge.records.shred import Shredder
 
 _OBJECT: Final = msgspec.json.Decoder(JsonObject)
+_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LINES_LOOKED_AT: Final = 100
@@ -53,9 +61,14 @@ class ParseJson(Parser):
         super().__init__(params, services)
         self._shredder = Shredder()
 
+    def line_cuts(self, wanted: Sequence[int]) -> LineCuts | None:
+        """Cuts between lines; an array is never cut."""
+        return None if self.params.wrap_field else JsonLineCuts(wanted)
+
     def parse(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
         """Yield the records of one file."""
         self._shredder.needs = self.needs
+        self._shredder.as_text = self.as_text and not self.params.add_filename
         head, rest = _begin(chunks)
         try:
             yield from (self._named(batch.built(), file) for batch in self._batches(file, head, rest))
@@ -69,13 +82,13 @@ class ParseJson(Parser):
     def _batches(self, file: FileStart, head: bytes, rest: Iterator[bytes]) -> Iterator[Batch]:
         if self.params.wrap_field:
             head, rest = _unwrap(file, head, rest, self.params.wrap_field)
-        if head.startswith(b"["):
+        if head.startswith(b"[") and not file.lines_left_out:
             yield from self._array(file, chain([head[1:]], rest))
         elif head:
             yield from self._lines(file, chain([head], rest))
 
     def _lines(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
-        number = 1
+        number = 1 + file.lines_left_out
         blocks = line_blocks(chunks)
         for block in blocks:
             try:
@@ -110,8 +123,10 @@ class ParseJson(Parser):
             if ends:
                 yield from self._elements(file, _as_array(held, ends))
                 held = held[ends[-1] :]
+            if not held.lstrip().startswith(b"{") and held.strip():
+                break
         if held.strip():
-            raise _cut_off(file)
+            raise _unreadable(file, held.lstrip())
 
     def _array(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
         for found in decode_elements(chunks, self._whole_elements):
@@ -129,9 +144,12 @@ class ParseJson(Parser):
     def _last(self, file: FileStart, block: bytes) -> Iterator[Batch]:
         text = block.rstrip()
         if self.params.wrap_field:
-            text = text.removesuffix(b"}").rstrip()
+            end = array_end(text) or len(text)
+            if end == len(text) or not _decodes(b'{"":[]' + text[end:]):
+                raise _unreadable(file, b'{"":[' + text)
+            text = text[:end]
         if not text.endswith(b"]"):
-            raise _cut_off(file)
+            raise _unreadable(file, b"[" + text)
         yield from self._elements(file, b"[" + text)
 
     def _elements(self, file: FileStart, text: bytes) -> Iterator[Batch]:
@@ -148,11 +166,7 @@ class ParseJson(Parser):
         try:
             elements = [bytes(raw) for raw in _ELEMENTS.decode(text)]
         except _MALFORMED as error:
-            raise DataError(
-                "LB-4101",
-                f'"{file.name}" is not valid JSON: {_reason(error)}',
-                hint="Nothing was delivered. Check the file with `python -m json.tool` and send it again.",
-            ) from None
+            raise _invalid(file, _reason(error)) from None
         good = []
         for number, element in enumerate(elements, 1):
             problem = _problem(element)
@@ -177,6 +191,8 @@ class ParseJson(Parser):
 @component("file.format.json", title="Write JSON")
 class FormatJson(Formatter):
     """Write records as one JSON array of objects, or as JSON lines."""
+
+    reads_text = True
 
     class Params(ComponentParams):
         """See the fields."""
@@ -229,15 +245,12 @@ def _begin(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def _unwrap(file: FileStart, head: bytes, rest: Iterator[bytes], key: str) -> tuple[bytes, Iterator[bytes]]:
-    opening = re.compile(re.escape(col.encode(key).encode()) + rb"\s*:\s*(?=\[)")
-    while True:
-        match = opening.search(head)
-        if match:
-            return head[match.end() :], rest
+    while (start := member_array(head, key)) < 0:
         chunk = next(rest, None)
         if chunk is None or len(head) > _WRAP_SEARCH_BYTES:
             raise DataError("LB-4104", f'"{file.name}" has no array under "{key}"', hint="Check the param wrapField.")
         head += chunk
+    return head[start:], rest
 
 
 def _is_row_of_objects(block: bytes) -> bool:
@@ -256,7 +269,7 @@ def _as_array(text: bytes, ends: list[int]) -> bytes:
 
 def _decodes(text: bytes) -> bool:
     try:
-        _ELEMENTS.decode(text)
+        _ANY.decode(text)
     except _MALFORMED:
         return False
     return True
@@ -274,12 +287,30 @@ def _problem(text: bytes) -> str | None:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
-    return "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        return "its values are nested too deeply"
+    return str(error).removeprefix("JSON is malformed: ")
 
 
-def _cut_off(file: FileStart) -> DataError:
+def _unreadable(file: FileStart, text: bytes) -> DataError:
+    """Why ``text``, which should be an array or object, is none."""
+    try:
+        _ANY.decode(text)
+    except _MALFORMED as error:
+        reason = _reason(error)
+        if "truncated" not in reason or not text.startswith((b"{", b"[")):
+            return _invalid(file, reason)
+        return DataError(
+            "LB-4105",
+            f'"{file.name}" is cut off: its end is missing',
+            hint="Nothing was delivered. Have the file sent again.",
+        )
+    return _invalid(file, "it holds neither objects nor an array of objects")
+
+
+def _invalid(file: FileStart, reason: str) -> DataError:
     return DataError(
-        "LB-4105",
-        f'"{file.name}" is cut off: its end is missing',
-        hint="Nothing was delivered. Have the file sent again.",
+        "LB-4101",
+        f'"{file.name}" is not valid JSON: {reason}',
+        hint="Nothing was delivered. Check that it is JSON and not CSV, for instance with `python -m json.tool`.",
     )

@@ -24,6 +24,7 @@ class Empty(Formatter):
         file_name: str = Param("Name of the marker; may hold variables and `/`.", example="gigya.ok")
 
     params: Params
+    reads_text = True
 
     def format(self, batches: Iterator[Batch]) -> Iterator[FileEvent]:
         """Yield the marker once ``batches`` has ended; an error on the way there means no marker."""
@@ -48,6 +49,7 @@ class Count(Formatter):
         )
 
     params: Params
+    reads_text = True
 
     def format(self, batches: Iterator[Batch]) -> Iterator[FileEvent]:
         """Yield the file once ``batches`` has ended."""

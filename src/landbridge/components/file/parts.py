@@ -37,7 +37,7 @@ class Parts:
         separator: bytes = b"",
         max_bytes: int | None = None,
     ) -> None:
-        self._path = PurePosixPath(name)
+        self._name = name
         self._head = head
         self._foot = foot
         self._separator = separator
@@ -88,17 +88,14 @@ class Parts:
         _, offsets, _ = texts.buffers()
         ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
         room = self._max_bytes - self._size - len(self._foot)
-        return int(np.searchsorted(ends, ends[start] + room, side="right")) - 1
+        return int(np.searchsorted(ends, int(ends[start]) + room, side="right")) - 1
 
     def _begin(self) -> Iterator[FileEvent]:
         self._number += 1
         self._open = True
         self._size = self._records = 0
-        yield FileStart(str(self._path) if self._number == 1 else self._numbered())
+        yield FileStart(numbered(self._name, self._number))
         yield from self._append(self._head)
-
-    def _numbered(self) -> str:
-        return str(self._path.with_name(f"{self._path.stem}_{self._number}{self._path.suffix}"))
 
     def _append(self, data: bytes | memoryview) -> Iterator[FileEvent]:
         self._size += len(data)
@@ -120,3 +117,9 @@ class Parts:
         yield from self._flush()
         self._open = False
         yield FileEnd(records=self._records)
+
+
+def numbered(name: str, number: int) -> str:
+    """The name of a part: the first has the plain name, the others a number before the extension."""
+    path = PurePosixPath(name)
+    return str(path) if number == 1 else str(path.with_name(f"{path.stem}_{number}{path.suffix}"))

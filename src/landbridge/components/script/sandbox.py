@@ -263,7 +263,7 @@ class Sandbox:
 
     def _send(self, kind: bytes, text: bytes) -> None:
         if not self._end.alive:
-            raise DataError("LB-4608", "the process of the script has ended")
+            raise DataError("LB-4608", "the process of the script has ended", hint="Run the job again.")
         self._allow(START_TIMEOUT_S + self._limits.timeout_s)
         try:
             for part in (isolate.message(kind, len(text)), text):
@@ -328,7 +328,11 @@ def _unusable(found: dict[str, Any], *, compiles: bool) -> FlowError:
             f"the script cannot be started: {where}{found['message']}",
             hint="The code outside of functions runs once, before the first record.",
         )
-    return FlowError("LB-1601", f"the script does not compile: {where}{found['message']}")
+    return FlowError(
+        "LB-1601",
+        f"the script does not compile: {where}{found['message']}",
+        hint="Correct it there; `landbridge script extract` writes it to a file, `embed` puts it back.",
+    )
 
 
 def _spawn() -> subprocess.Popen[bytes]:

@@ -12,7 +12,9 @@ import msgspec
 
 from landbridge.components import registry
 from landbridge.components.base import RecordError, Transform
-from landbridge.dataflow import Dataflow, JobValues, SecretSource, resolve
+from landbridge.components.catalogue import InstalledComponents
+from landbridge.dataflow import Dataflow, DataflowError, JobValues, SecretSource, resolve
+from landbridge.dataflow.parameters import check_resolved_params
 from landbridge.errors import FlowError
 from landbridge.records import Batch
 
@@ -46,7 +48,8 @@ def try_step(
     """Run one step of a dataflow on ``records``, and nothing else of it.
 
     Raises:
-        LandbridgeError: LB-1621, there is no such step, or it does more than change records; or what the step raises.
+        LandbridgeError: LB-1621, there is no such step, or it does more than change records; what is wrong with its
+            parameters; or what the step raises.
     """
     now = datetime.now(UTC)
     found = flow.step(step_id)
@@ -63,6 +66,9 @@ def try_step(
     values = JobValues(now=now, job_id="sample", placeholders=placeholders)
     (ready,) = resolve(replace(flow, steps=(found,)), job=values, source=source).flow.steps
     bench = Bench(step_id=step_id, job_id="sample", dataflow=flow.name, started=now)
+    info = InstalledComponents().describe(found.type)
+    if info and (problems := check_resolved_params(ready, info, place="params")):
+        raise DataflowError(problems)
     step = cls(cls.Params.model_validate(ready.params), bench)
     output = step.apply(Batch.from_objects(records)).to_objects()
     last = step.finish()
@@ -84,7 +90,9 @@ def read_sample(path: Path) -> list[dict[str, Any]]:
         except msgspec.DecodeError:
             return [_RECORD.decode(line) for line in text.split(b"\n") if line.strip()]
     except OSError as error:
-        raise FlowError("LB-1622", f"cannot read {path}: {error.strerror}") from None
+        raise FlowError(
+            "LB-1622", f"cannot read {path}: {error.strerror}", hint="Name a file that this user can read."
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FlowError(
             "LB-1622",
