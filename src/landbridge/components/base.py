@@ -29,13 +29,14 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path as FilePath
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from landbridge.components.params import ComponentParams
 from landbridge.records import Batch
 from landbridge.records.needs import ALL, Needs
-from landbridge.remote.publish import Store
+from landbridge.remote.publish import Entry, Store
 
 Port = Literal["none", "records", "files"]
 
@@ -50,6 +51,8 @@ class FileStart:
     name: str
     modified: datetime | None = None
     size: int | None = None
+    lines_left_out: int = 0
+    """Lines before its content that another part of the same file holds; the header does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,11 @@ class RecordError:
 
     code: str | int
     message: str
+
+
+def unknown_outcome() -> RecordError:
+    """Why a record is rejected that cannot be written twice and may have been written once."""
+    return RecordError("LB-3208", "the process ended while the record was being written; it may have been written")
 
 
 class StepServices(Protocol):
@@ -132,10 +140,68 @@ class Component(ABC):
     inputs: ClassVar[Port]
     outputs: ClassVar[Port]
     has_error_edge: ClassVar[bool] = True
+    reads_text: ClassVar[bool] = False
+    """Whether it works on the JSON text of records rather than on their fields."""
 
     def __init__(self, params: Any, services: StepServices) -> None:
         self.params = params
         self.services = services
+
+
+Split: TypeAlias = dict[str, Any]
+"""An independent part of what a reader reads: a small JSON object that only the reader understands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place where a file can be cut.
+
+    Attributes:
+        offset: Bytes before it.
+        lines: Lines before it that are not handed to the parser with what follows.
+        header: Text to put before what follows, so that it can be read on its own.
+    """
+
+    offset: int
+    lines: int
+    header: bytes = b""
+
+
+class LineCuts(Protocol):
+    """Looks for places where a file can be cut, while its content passes."""
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next piece of the file; False when it is known that there are no cuts."""
+
+    def finish(self) -> list[Cut] | None:
+        """The cuts, in order; None where the file cannot be cut."""
+
+
+@runtime_checkable
+class CutsLines(Protocol):
+    """A parser of files that can be cut between two lines."""
+
+    def line_cuts(self, wanted: Sequence[int]) -> LineCuts | None:
+        """What looks for cuts at or right after these offsets; None where the parameters forbid it."""
+
+
+@runtime_checkable
+class Splittable(Protocol):
+    """A reader that can divide what it reads."""
+
+    split: Split | None
+    """Read only this part; None reads all. Set by the engine before reading."""
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """About ``target`` parts of what would be read now, in the order in which it would be read.
+
+        Args:
+            target: How many are wanted; at least one.
+            parser: What reads the files, where it can read parts of one.
+
+        Returns:
+            The parts; none where it cannot be divided.
+        """
 
 
 class RecordReader(Component):
@@ -145,6 +211,12 @@ class RecordReader(Component):
     has_error_edge = False
     since: datetime | None = None
     """Read only what changed at or after this instant, in UTC; None reads all. Set by the engine before ``read``."""
+    split: Split | None = None
+    """Read only this part; None reads all. Set by the engine before ``read``."""
+    needs: Needs = ALL
+    """The fields that the steps behind it need, set by the engine before ``read``; others may be left out."""
+    as_text: bool = False
+    """Whether all steps right behind it read text, so that no columns need to be made; set by the engine."""
 
     @abstractmethod
     def read(self) -> AsyncGenerator[Batch]:
@@ -155,11 +227,24 @@ class RecordReader(Component):
         return None
 
 
+class FileHistory(Protocol):
+    """What earlier jobs have read of a folder."""
+
+    def choose(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Of the files that match, in the order in which they are read, those to read."""
+
+
 class FileReader(Component):
     """Entry of a flow that reads files."""
 
     inputs, outputs = "none", "files"
     has_error_edge = False
+    since: datetime | None = None
+    """Read only files that were changed at or after this instant, in UTC; None reads all. Set before ``files``."""
+    split: Split | None = None
+    """Read only this part of the files; None reads all. Set by the engine before ``files``."""
+    history: FileHistory | None = None
+    """Tells better than ``since`` which files are new, where there is one. Set before ``files``."""
 
     @abstractmethod
     def files(self) -> AsyncGenerator[OpenFile]:
@@ -172,6 +257,8 @@ class Parser(Component):
     inputs, outputs = "files", "records"
     needs: Needs = ALL
     """The fields that the steps behind it need, set by the engine before ``parse``; others may be left out."""
+    as_text: bool = False
+    """Whether all steps right behind it read text, so that no columns need to be made; set by the engine."""
 
     @abstractmethod
     def parse(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[Batch]:
@@ -182,6 +269,8 @@ class Transform(Component):
     """Changes records, a batch at a time."""
 
     inputs, outputs = "records", "records"
+    as_text: bool = False
+    """Whether all steps right behind it read text, so that no columns need to be made; set by the engine."""
 
     @abstractmethod
     def apply(self, batch: Batch) -> Batch:
@@ -190,6 +279,11 @@ class Transform(Component):
     def finish(self) -> Batch | None:
         """Records that are known only when all have been seen; called once, after the last batch."""
         return None
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the result for one record may depend on others, so that one instance must see all in their order."""
+        return type(self).finish is not Transform.finish
 
     def needs(self, after: Needs) -> Needs:
         """The fields that this step and those behind it need, when those behind it need ``after``.
@@ -244,6 +338,14 @@ class RecordWriter(Component):
     """Delivers records to a remote system."""
 
     inputs, outputs = "records", "records"
+    unit_records: int = 1000
+    """How many records one ``write`` is given at most in a job that looks before it writes; a kill repeats so many."""
+    units_in_flight: int = 1
+    """How many ``write`` calls may run at a time in such a job; for a writer to which their order means nothing."""
+    idempotent: bool = False
+    """Whether writing the same records twice has the effect of writing them once."""
+    deletes: bool = False
+    """Whether every record that it writes deletes something at the other side."""
 
     def opened(self) -> AbstractAsyncContextManager[object]:
         """Hold the connection open; the engine enters it before the first batch and leaves it after the last."""
@@ -252,6 +354,51 @@ class RecordWriter(Component):
     @abstractmethod
     async def write(self, batch: Batch) -> Batch:
         """Deliver ``batch`` and give the records that succeeded; failed ones go to ``services.reject``."""
+
+    async def repeat(self, batch: Batch) -> Batch:
+        """Deliver records that may or may not have been delivered before the job's process ended.
+
+        A writer that is not ``idempotent`` rejects them: a record whose fate is unknown is told, never written twice.
+        """
+        if self.idempotent:
+            return await self.write(batch)
+        self.services.reject(batch, [unknown_outcome()] * batch.num_rows)
+        return batch.slice(0, 0)
+
+
+class Verdict(StrEnum):
+    """What a write would do with one record, as its target tells without being changed."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    INVALID = "invalid"
+    CANNOT_TELL = "cannot_tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would become of one record.
+
+    Attributes:
+        verdict: What would happen.
+        opts_out: It would withdraw a consent that the target has.
+        deactivates: It would deactivate an account that is active.
+        deletes: It would delete something that is there.
+    """
+
+    verdict: Verdict
+    opts_out: bool = False
+    deactivates: bool = False
+    deletes: bool = False
+
+
+@runtime_checkable
+class Forecasts(Protocol):
+    """A record writer whose target can be asked what a write would do. Used in a dry run, within ``opened``."""
+
+    async def forecast(self, batch: Batch) -> list[Forecast]:
+        """What would become of each record; nothing is changed."""
 
 
 class Lookup(Component):

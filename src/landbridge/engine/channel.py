@@ -91,6 +91,11 @@ class Channel:
                 self._changed.wait()
             return item
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the receiver takes more."""
+        return self._wanted
+
     def close(self) -> None:
         """One sender has sent all it has."""
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -55,6 +56,19 @@ class StepCounts:
             "files": self.files,
         }
 
+    @classmethod
+    def from_json(cls, shown: Mapping[str, int]) -> StepCounts:
+        """The counts that ``as_json`` showed, of a step that has done."""
+        counts = cls(activity=Activity.DONE)
+        counts.take_over(shown)
+        return counts
+
+    def take_over(self, shown: Mapping[str, int]) -> None:
+        """Count on from what ``as_json`` showed."""
+        self.records_in, self.records_out = shown["in"], shown["out"]
+        self.rejected, self.filtered = shown["rejected"], shown["filtered"]
+        self.bytes, self.files = shown["bytes"], shown["files"]
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveredFile:
@@ -76,7 +90,23 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a job."""
+    """The result of a job.
+
+    Attributes:
+        job: The job's id.
+        dataflow: Name of the dataflow.
+        status: How it ended.
+        started: When, in UTC.
+        ended: When, in UTC.
+        steps: Counts by step.
+        files: The files that were published; in a dry run those that would be.
+        rejects: Number of records that failed.
+        dry_run: Nothing was written.
+        error: What ended the job: code, step, message, hint.
+        writers: What each writer was about to do, by step: see ``guards.Tally``.
+        guards: Guards that tripped: see ``guards.Trip``.
+        planned: Of a dry run, what each writer would have done, by step: see ``dry_run.Planned``.
+    """
 
     job: str
     dataflow: str
@@ -88,6 +118,9 @@ class Report:
     rejects: int
     dry_run: bool = False
     error: dict[str, str | None] | None = None
+    writers: dict[str, dict[str, int]] = field(default_factory=dict)
+    guards: tuple[dict[str, Any], ...] = ()
+    planned: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The report as ``--report`` writes it; instants are ISO 8601 in UTC."""
@@ -103,6 +136,31 @@ class Report:
         }
         if self.dry_run:
             shown["dryRun"] = True
+        if self.writers:
+            shown["writers"] = self.writers
+        if self.guards:
+            shown["guards"] = list(self.guards)
+        if self.planned:
+            shown["planned"] = self.planned
         if self.error:
             shown["error"] = self.error
         return shown
+
+    @classmethod
+    def from_json(cls, shown: Mapping[str, Any]) -> Report:
+        """The report that ``as_json`` showed."""
+        return cls(
+            job=shown["job"],
+            dataflow=shown["dataflow"],
+            status=Status(shown["status"]),
+            started=datetime.fromisoformat(shown["started"]),
+            ended=datetime.fromisoformat(shown["ended"]),
+            steps={step: StepCounts.from_json(counts) for step, counts in shown["steps"].items()},
+            files=tuple(DeliveredFile(file["name"], file["bytes"], file["records"]) for file in shown["files"]),
+            rejects=shown["rejects"],
+            dry_run=shown.get("dryRun", False),
+            error=shown.get("error"),
+            writers=shown.get("writers", {}),
+            guards=tuple(shown.get("guards", ())),
+            planned=shown.get("planned", {}),
+        )

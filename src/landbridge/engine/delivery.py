@@ -1,16 +1,34 @@
-"""Delivery of files: staged under temporary names while the job reads, published together when it has read all."""
+"""Delivery of files: staged under temporary names while the job reads, published together when it has read all.
+
+With a journal the intents are on disk before the first file gets its name, and each one is marked when it is done: a
+process that takes the job over finishes exactly what is missing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import BinaryIO, Final, TypeAlias
+
+import anyio
+import anyio.to_thread
 
 from landbridge.components.base import FileDrop, FileEnd, FileStart, FileWriter
 from landbridge.engine.channel import Ended, Item
-from landbridge.engine.counts import Activity, DeliveredFile
+from landbridge.engine.counts import Activity, DeliveredFile, StepCounts
+from landbridge.engine.failures import explained
+from landbridge.engine.journal import Intent, Intents, Journal
 from landbridge.engine.stations import Station
-from landbridge.errors import DataError
+from landbridge.errors import DataError, LandbridgeError, StorageError
 from landbridge.records import Batch
-from landbridge.remote.publish import Store, Upload
+from landbridge.remote.publish import ABANDONED_AFTER, Store, Upload
+
+Content: TypeAlias = bytes
+
+_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -24,6 +42,8 @@ class Staged:
     bytes: int = 0
     records: int | None = None
     published: bool = False
+    copy: Path | None = None
+    _copying: BinaryIO | None = None
 
     async def publish(self) -> DeliveredFile:
         """Give the file its final name."""
@@ -34,8 +54,39 @@ class Staged:
 
     async def discard(self) -> None:
         """Remove what was staged, unless it is published."""
+        if self._copying is not None:
+            self._copying.close()
+            self._copying = None
         if self.upload is not None and not self.published:
             await self.upload.discard()
+
+    def keep_copy(self, path: Path) -> None:
+        """Keep the content on this machine, too: nobody else could publish the upload."""
+        self.copy = path
+        self._copying = path.open("wb")
+
+    async def append(self, chunk: Content) -> None:
+        """Add content."""
+        if self.upload:
+            await self.upload.write(chunk)
+        if self._copying:
+            await anyio.to_thread.run_sync(self._copying.write, chunk)
+        self.bytes += len(chunk)
+
+    async def finish(self, records: int | None) -> None:
+        """All content has come."""
+        if self.upload:
+            await self.upload.finish()
+        if self._copying:
+            self._copying.close()
+            self._copying = None
+        self.records = records
+
+    def as_intent(self) -> Intent:
+        """As the journal keeps it."""
+        temporary = self.upload.temporary if self.upload else None
+        copy = self.copy.name if self.copy else None
+        return Intent(self.station.step.id, self.name, self.bytes, self.records, temporary, copy)
 
 
 class Lane:
@@ -44,11 +95,13 @@ class Lane:
     Args:
         station: The writer's station for this stream.
         store: Where files go; None in a dry run.
+        journal: Told of what is begun; None in a job that is not resumed.
     """
 
-    def __init__(self, station: Station, store: Store | None) -> None:
+    def __init__(self, station: Station, store: Store | None, journal: Journal | None = None) -> None:
         self._station = station
         self._store = store
+        self._journal = journal
         self.staged: list[Staged] = []
         self._current: Staged | None = None
 
@@ -76,22 +129,30 @@ class Lane:
             raise TypeError("a file writer was given records")
 
     async def _begin(self, start: FileStart) -> None:
-        upload = await self._store.create(start.name) if self._store else None
+        upload = await self._created(start.name)
         self._current = Staged(name=start.name, order=self._station.order, station=self._station, upload=upload)
         self.staged.append(self._current)
+        if self._journal and upload and upload.temporary is None:
+            self._current.keep_copy(self._journal.new_copy())
+
+    async def _created(self, name: str) -> Upload | None:
+        journal = self._journal
+        if self._store is None:
+            return None
+        if journal is None:
+            return await self._store.create(name)
+
+        async def announce(temporary: str) -> None:
+            await anyio.to_thread.run_sync(journal.keep_upload, self._station.step.id, name, temporary)
+
+        return await self._store.create(name, announce=announce)
 
     async def _append(self, chunk: bytes) -> None:
-        staged = self._open()
-        if staged.upload:
-            await staged.upload.write(chunk)
-        staged.bytes += len(chunk)
+        await self._open().append(chunk)
         self._station.counts.bytes += len(chunk)
 
     async def _finish(self, end: FileEnd) -> None:
-        staged = self._open()
-        if staged.upload:
-            await staged.upload.finish()
-        staged.records = end.records
+        await self._open().finish(end.records)
         counts = self._station.counts
         counts.files += 1
         counts.records_in += end.records or 0
@@ -124,3 +185,131 @@ def connection_of(station: Station) -> FileWriter:
     if not isinstance(station.component, FileWriter):
         raise TypeError(f"{type(station.component).__name__} is not a file writer")
     return station.component
+
+
+async def remove_leftovers(store: Store, step: str, journal: Journal) -> None:
+    """Remove what an earlier process of the same job has staged in a store and could not publish."""
+    for owner, name, temporary in await anyio.to_thread.run_sync(journal.uploads):
+        if owner == step:
+            with suppress(LandbridgeError):  # where it cannot be removed now, `clean` does it a day later
+                upload = await store.take_up(name, temporary)
+                if upload is not None:
+                    await upload.discard()
+
+
+async def publish_all(
+    staged: list[Staged],
+    *,
+    journal: Journal | None,
+    counts: Callable[[], dict[str, dict[str, int]]],
+    tallies: Callable[[], dict[str, dict[str, int]]],
+    delivered: list[DeliveredFile],
+) -> None:
+    """Give all staged files their names, in their order.
+
+    Args:
+        staged: The files, complete.
+        journal: Keeps the intents and what is done.
+        counts: The counts of the job so far, for the journal.
+        tallies: What its writers did, for the journal.
+        delivered: Gets each file when it has its name.
+    """
+    ordered = sorted(staged, key=lambda file: file.order)
+    if journal:
+        intents = Intents(time(), [file.as_intent() for file in ordered], counts(), tallies())
+        await anyio.to_thread.run_sync(journal.intend, intents)
+    for number, file in enumerate(ordered):
+        with explained(file.station.step.id):
+            file.station.counts.now(Activity.WORKING)
+            refused = file.station.counts.rejected
+            delivered.append(await file.publish())
+            if journal:
+                await anyio.to_thread.run_sync(journal.mark_published, number)
+            # A receiver that reads the file at once (an import) may refuse some of its records.
+            refused = file.station.counts.rejected - refused
+            file.station.counts.records_out += max(0, (file.records or 0) - refused)
+            file.station.counts.now(Activity.WAITING)
+
+
+async def publish_rest(
+    intents: Intents, *, writers: dict[str, FileWriter], journal: Journal, delivered: list[DeliveredFile]
+) -> None:
+    """Publish what an earlier process of the job has staged and not yet published.
+
+    Args:
+        intents: The files.
+        writers: Components of the steps that deliver them.
+        journal: Keeps what is done.
+        delivered: Gets every file of the job, also those that the earlier process has published.
+
+    Raises:
+        StorageError: LB-7008, a file is neither under its temporary nor under its final name.
+        LandbridgeError: What a store raises.
+    """
+    done = journal.published()
+    async with AsyncExitStack() as stack:
+        stores: dict[str, Store] = {}
+        for number, intent in enumerate(intents.files):
+            with explained(intent.step):
+                if number not in done:
+                    if intent.step not in stores:
+                        stores[intent.step] = await stack.enter_async_context(writers[intent.step].connect())
+                    await _publish_one(stores[intent.step], intent, journal, at=intents.at)
+                    await anyio.to_thread.run_sync(journal.mark_published, number)
+                delivered.append(DeliveredFile(name=intent.name, bytes=intent.size, records=intent.records))
+
+
+def count_rest(intents: Intents, steps: Mapping[str, StepCounts], *, refused_before: Mapping[str, int]) -> None:
+    """Count the records of all files of the job as delivered, but for those that a receiver has refused meanwhile."""
+    for intent in intents.files:
+        steps[intent.step].records_out += intent.records or 0
+    for step, before in refused_before.items():
+        counts = steps[step]
+        counts.records_out = max(0, counts.records_out - (counts.rejected - before))
+
+
+async def _publish_one(store: Store, intent: Intent, journal: Journal, *, at: float) -> None:
+    if intent.temporary is not None:
+        upload = await store.take_up(intent.name, intent.temporary)
+        if upload is not None:
+            size = await store.stored_size(intent.temporary)
+            if size != intent.size:
+                raise _lost(intent, f"its upload holds {size} instead of {intent.size} bytes")
+            await upload.publish()
+            return
+        # Within a day nobody but the earlier process can have taken the upload away, and it did so by publishing it.
+        is_old = time() - at > ABANDONED_AFTER.total_seconds()
+        if is_old or await store.stored_size(intent.name) != intent.size:
+            raise _lost(intent, "it is neither under its temporary nor under its final name")
+        return
+    # In doubt the same content is sent once more: an object of this size may be yesterday's.
+    if any(
+        entry.name == intent.name and entry.size == intent.size and entry.modified.timestamp() >= at
+        for entry in await store.list()
+    ):
+        return
+    upload = await store.create(intent.name)
+    try:
+        await _send(journal.copy(intent.copy or ""), upload)
+        await upload.publish()
+    except BaseException:
+        with anyio.CancelScope(shield=True), suppress(LandbridgeError):
+            await upload.discard()
+        raise
+
+
+async def _send(copy: Path, upload: Upload) -> None:
+    async with await anyio.open_file(copy, "rb") as file:
+        while chunk := await file.read(_CHUNK_BYTES):
+            await upload.write(chunk)
+    await upload.finish()
+
+
+def _lost(intent: Intent, reason: str) -> StorageError:
+    return StorageError(
+        "LB-7008",
+        f'"{intent.name}" cannot be published after the job was interrupted: {reason}',
+        hint="Look into the target folder. If the receiver has fetched the file, remove the job's journal; otherwise "
+        "remove it and run the dataflow again.",
+        step=intent.step,
+    )

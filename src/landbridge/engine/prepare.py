@@ -12,6 +12,7 @@ from landbridge.dataflow import Dataflow, DataflowError, JobValues, Plan, PlanSt
 from landbridge.dataflow.lint import check_resolved
 from landbridge.dataflow.parameters import secret_values
 from landbridge.dataflow.problems import errors_of
+from landbridge.engine.guard_settings import FlowGuards
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,13 @@ class Prepared:
     Attributes:
         plan: Its steps and edges.
         secrets: Values that must not show up in any output.
+        guards: The thresholds that the dataflow states.
     """
 
     plan: Plan
     secrets: frozenset[str] = field(repr=False)
     _params: dict[str, ComponentParams] = field(repr=False)
+    guards: FlowGuards = field(default_factory=FlowGuards)
 
     def make(self, step: PlanStep, services: StepServices) -> Component:
         """A new instance of the component of ``step``."""
@@ -37,6 +40,7 @@ def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared
 
     Raises:
         DataflowError: With every problem found.
+        FlowError: LB-1751; the thresholds of guards cannot be understood.
     """
     catalogue = InstalledComponents()
     resolved = resolve(flow, job=job, source=source)
@@ -50,4 +54,4 @@ def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared
         if info is not None:
             secrets |= secret_values(step, info)
     params = {step.id: registry.get(step.component).Params.model_validate(step.params) for step in plan.steps}
-    return Prepared(plan=plan, secrets=frozenset(secrets), _params=params)
+    return Prepared(plan=plan, secrets=frozenset(secrets), _params=params, guards=FlowGuards.read(flow))

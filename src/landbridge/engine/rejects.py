@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -33,6 +33,9 @@ class RejectStore(Protocol):
 
     def add(self, step: str, rejects: Sequence[dict[str, Any]]) -> None:
         """Keep ``rejects``, objects with code, message and record or text, durably."""
+
+    def forget(self, steps: Collection[str]) -> None:
+        """Remove what an earlier process of the same job has added for these steps: they begin again."""
 
 
 def with_errors(records: Batch, errors: Sequence[RecordError]) -> Batch:
@@ -65,6 +68,17 @@ def number_of(code: str | int) -> str | int:
     return int(code.removeprefix("LB-")) if isinstance(code, str) and code.startswith("LB-") else code
 
 
+class _Place(msgspec.Struct):
+    """Where a line of a reject file comes from."""
+
+    job: str
+    step: str
+    number: int
+
+
+_PLACE: Final = msgspec.json.Decoder(_Place)
+
+
 class RejectFile:
     """Rejects as JSON lines in one file per job, readable by its owner only; made when the first record fails."""
 
@@ -72,6 +86,27 @@ class RejectFile:
         self.path = path
         self._job = job
         self._number = 0
+
+    def forget(self, steps: Collection[str]) -> None:
+        """Write the file anew without the rejects of these steps."""
+        if not self.path.exists():
+            return
+        partial = self.path.with_name(self.path.name + ".partial")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with self.path.open("rb") as old, os.fdopen(descriptor, "wb") as new:
+            for line in old:
+                try:
+                    place = _PLACE.decode(line)
+                except msgspec.DecodeError:
+                    continue  # torn when the process ended
+                if place.job != self._job or place.step not in steps:
+                    new.write(line)
+                    self._number = max(self._number, place.number)
+            new.flush()
+            os.fsync(new.fileno())
+        partial.replace(self.path)
+        if not self.path.stat().st_size:
+            self.path.unlink()
 
     def add(self, step: str, rejects: Sequence[dict[str, Any]]) -> None:
         """Append the rejects and flush them to disk."""

@@ -2,72 +2,51 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 
-from landbridge.components.base import FileEnd, FileReader, FileWriter, Lookup, RecordReader, RecordWriter
+from landbridge.components.base import (
+    FileEnd,
+    FileReader,
+    FileWriter,
+    Lookup,
+    RecordReader,
+    RecordWriter,
+)
 from landbridge.dataflow.plan import Plan, PlanStep
-from landbridge.engine import stations as build
-from landbridge.engine.channel import Aborted, Channel, Ended, Item, NotWanted
+from landbridge.engine import delivery, failures, stations as build, writing
+from landbridge.engine.channel import Aborted, Ended, NotWanted
 from landbridge.engine.counts import Activity, DeliveredFile, Report, Status, StepCounts
-from landbridge.engine.delivery import Lane, Staged, connection_of
-from landbridge.engine.rejects import RejectStore
+from landbridge.engine.delivery import Lane, connection_of
+from landbridge.engine.dry_run import Planned
+from landbridge.engine.gate import Gate
+from landbridge.engine.guards import Tally
+from landbridge.engine.job import Job, Options
+from landbridge.engine.joining import feed
+from landbridge.engine.journal import Intents, Journal
+from landbridge.engine.passage import Passage, check_counts
+from landbridge.engine.pieces import divisible
+from landbridge.engine.recovery import still_to_run
 from landbridge.engine.services import Level, Services
 from landbridge.engine.stations import Station
-from landbridge.engine.work import Limit, chain
-from landbridge.errors import Cancelled, LandbridgeError, Stalled, StorageError
-from landbridge.records import Batch
+from landbridge.engine.units import Supply
+from landbridge.engine.work import Limit
+from landbridge.errors import Cancelled, LandbridgeError
+
+__all__ = ["Job", "Options", "Runner"]
 
 _LOG = logging.getLogger("landbridge.engine")
 _DISCARD_TIMEOUT_S: Final = 30
 _WATCH_INTERVAL_S: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run.
-
-    Attributes:
-        limit: Read at most this many records.
-        dry_run: Do everything up to the last write, and write nothing.
-        stall_timeout_s: Cancel the job when a step makes no progress for this long.
-    """
-
-    limit: int | None = None
-    dry_run: bool = False
-    stall_timeout_s: float = 300.0
-
-
-@dataclass(slots=True)
-class Job:
-    """The facts of one run.
-
-    Attributes:
-        id: The job's id.
-        dataflow: The dataflow's name.
-        started: The one instant that all variables of the job refer to, in UTC.
-        spool_dir: An empty folder for temporary files; its owner removes it.
-        rejects: Where records go that fail without an error edge.
-    """
-
-    id: str
-    dataflow: str
-    started: datetime
-    spool_dir: Path
-    rejects: RejectStore
-    options: Options = field(default_factory=Options)
 
 
 class Runner:
@@ -81,61 +60,200 @@ class Runner:
 
     def __init__(self, plan: Plan, make: build.Make, job: Job) -> None:
         self._job = job
+        # What a dry run does must never be taken for done.
+        self._journal = None if job.options.dry_run else job.journal
+        self._plan = plan
         self.steps = {step.id: StepCounts() for step in plan.steps}
         """Live counts by step id, in topological order."""
-        self._stations = build.build(plan, make, self._services)
-        self._channels = [station.source for station in self._stations if station.source]
+        self.stations = build.build(plan, make, self._services)
+        """The places of work, in topological order."""
+        self._running = self.stations
+        self._channels = [station.source for station in self.stations if station.source]
         self._limit = Limit(job.options.limit)
+        self._gate = Gate(
+            self.stations,
+            replace(job.rules, is_delta=job.rules.is_delta or job.options.reads_changes),
+            folder=job.spool_dir,
+            at=job.started,
+            only_tells=job.options.dry_run,
+        )
+        self._supplies: dict[int, Supply] = {}
+        self._planned: dict[str, Planned] = {}
         self._error: LandbridgeError | None = None
         self._scope = anyio.CancelScope()
-        self._threads = anyio.CapacityLimiter(len(self._stations) + 1)
+        self._passage = Passage(job.rejects, self._limit, threads=len(self.stations) + 1)
         self._lanes: list[Lane] = []
-        self._unstaged = 0
+        self._unfinished = 0
         self._all_staged = anyio.Event()
+        self._intended = False
         self._published = anyio.Event()
         self._delivered: list[DeliveredFile] = []
 
     def cancel(self, reason: str) -> None:
         """Stop the job. Safe to call from the event loop at any time; ``run`` returns soon after."""
-        self._fail(Cancelled("LB-6001", f"the job was stopped: {reason}"))
+        self.fail(failures.stopped(reason))
 
     async def run(self) -> Report:
-        """Run to the end. Never raises for what can go wrong in a job: the report tells."""
-        groups = list(self._groups())
-        self._unstaged = sum(isinstance(group[0].component, FileWriter) for group in groups)
-        with self._scope:
-            async with anyio.create_task_group() as work:
-                watch = anyio.CancelScope()
-                work.start_soon(self._watch, watch)
-                async with anyio.create_task_group() as steps:
-                    for group in groups:
-                        steps.start_soon(self._guard, group)
-                    steps.start_soon(self._publish)
-                watch.cancel()
+        """Run to the end. Never raises for what can go wrong in a job: the report tells.
+
+        With a journal it goes on where an earlier process of the job has stopped.
+        """
+        try:
+            return await (self._run_with(self._journal) if self._journal else self._run_once())
+        finally:
+            self._gate.close()
+
+    async def _run_once(self) -> Report:
+        await self._run_steps()
         return self._report()
+
+    async def _run_with(self, journal: Journal) -> Report:
+        try:
+            with failures.explained(self._plan.entry):
+                journal.open(self._plan)
+                if journal.result is not None:
+                    journal.clear()
+                    return Report.from_json(journal.result)
+                await self._go_on(journal)
+                if self._error is None:
+                    report = self._report()
+                    journal.finish(report.as_json())
+                    return report
+        except LandbridgeError as error:
+            self._error = self._error or error
+        finally:
+            journal.close()
+        return self._report()
+
+    async def _go_on(self, journal: Journal) -> None:
+        """Run what an earlier process has not done."""
+        intents = journal.intents
+        if intents is None:
+            with failures.explained(self._plan.entry):
+                await anyio.to_thread.run_sync(self._take_over)
+            await self._run_steps()
+            return
+        for step, shown in intents.counts.items():
+            self.steps[step].take_over(shown)
+        for step, shown in intents.tallies.items():
+            self._gate.restore(step, Tally.from_json(shown))
+        await self._supervised(lambda: self._publish_rest(intents))
+
+    async def _run_steps(self) -> None:
+        self._set_readers()
+        if not self._supplies and not self._job.options.dry_run and not (self._journal is None and self._gate.is_idle):
+            self._supply_writers()
+        replaced = self._replaced()
+        groups = list(self._groups())
+        self._unfinished = sum(isinstance(group[0].component, FileWriter | RecordWriter) for group in groups)
+
+        async def work() -> None:
+            async with anyio.create_task_group() as steps:
+                for group in groups:
+                    steps.start_soon(self._guard, group)
+                if replaced:
+                    steps.start_soon(self._feed, replaced)
+                steps.start_soon(self._publish)
+
+        await self._supervised(work)
+
+    async def _supervised(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work; it ends early when the job fails, is cancelled, or stalls."""
+        with self._scope:
+            async with anyio.create_task_group() as tasks:
+                watch = anyio.CancelScope()
+                tasks.start_soon(self._watch, watch)
+                await work()
+                watch.cancel()
+
+    # -- before the first step ---------------------------------------------------------------------------------------
+
+    def _set_readers(self) -> None:
+        for station in self.stations:
+            if isinstance(station.component, RecordReader | FileReader):
+                station.component.since = self._job.options.since
+            if isinstance(station.component, FileReader):
+                station.component.history = self._job.options.history
+
+    def _replaced(self) -> list[Station]:
+        """The stations whose work finished splits have done; they do not run."""
+        replaced = divisible(self.stations) if self._job.pieces else []
+        if not replaced or replaced[-1] not in self._running:
+            return []
+        self._running = [station for station in self._running if station not in replaced]
+        return replaced
+
+    def _supply_writers(self) -> None:
+        """Record writers get all their input before they begin to write."""
+        journal = self._journal
+        for number, step in enumerate(self._plan.steps):
+            for station in self.stations:
+                if station.step.id == step.id and isinstance(station.component, RecordWriter):
+                    part = journal.writer(step.id, number=number) if journal else None
+                    self._supplies[id(station)] = Supply(
+                        station, station.component, folder=self._job.spool_dir, journal=part
+                    )
+
+    def _take_over(self) -> None:
+        """Find out what an earlier process has done, and leave that out."""
+        journal = self._journal
+        if journal is None:
+            return
+        self._supply_writers()
+        journal.forget_copies()
+        supplied = {station: supply.gathered for station, supply in self._supplies.items() if supply.gathered}
+        self._running = still_to_run(self.stations, supplied.keys())
+        again = {station.step.id for station in self._running}
+        self._job.rejects.forget(again)
+        for station in self.stations:
+            gathered = supplied.get(id(station))
+            if gathered is None:
+                continue
+            if station.source:
+                station.source.decline()
+            has_begun = journal.has_begun(station.step.id)
+            self._gate.restore(station.step.id, Tally.from_json(gathered.tally), has_passed=has_begun)
+            for step, shown in gathered.counts.items():
+                if step not in again:
+                    self.steps[step].take_over(shown)
 
     # -- tasks -----------------------------------------------------------------------------------------------------
 
     def _groups(self) -> Iterator[list[Station]]:
-        writers = [station for station in self._stations if isinstance(station.component, FileWriter)]
+        writers = [station for station in self._running if isinstance(station.component, FileWriter)]
         for _, lanes in groupby(writers, key=lambda station: station.step.id):
             yield list(lanes)
-        yield from build.fuse([station for station in self._stations if station not in writers])
+        yield from build.fuse([station for station in self._running if station not in writers])
 
     async def _guard(self, group: list[Station]) -> None:
         """Run a group; whatever goes wrong becomes the job's error."""
         try:
-            with _explained(group[0].step.id):
+            with failures.explained(group[0].step.id):
                 await self._task(group)()
         except (Aborted, NotWanted):
             pass
         except LandbridgeError as error:
-            self._fail(error)
+            self.fail(error)
         finally:
             for station in group:
                 station.counts.now(Activity.DONE)
                 for channel in (*station.outs, *station.errors):
                     channel.close()
+
+    async def _feed(self, replaced: list[Station]) -> None:
+        """Hand on what splits have left in place of what their stations would hand on."""
+        try:
+            with failures.explained(replaced[0].step.id):
+                await feed(replaced, self._job.pieces, passage=self._passage, rejects=self._job.rejects)
+        except Aborted:
+            pass
+        except LandbridgeError as error:
+            self.fail(error)
+        finally:
+            for station in replaced:
+                station.counts.now(Activity.DONE)
+            for channel in (*replaced[-1].outs, *(channel for station in replaced for channel in station.errors)):
+                channel.close()
 
     def _task(self, group: list[Station]) -> Callable[[], Awaitable[None]]:
         first = group[0]
@@ -145,12 +263,12 @@ class Runner:
         if isinstance(component, FileReader):
             return lambda: self._read_files(first, component)
         if isinstance(component, Lookup):
-            return lambda: self._call_for_records(first, component.opened(), component.look_up)
+            return lambda: self._passage.call(first, component.opened(), component.look_up)
         if isinstance(component, RecordWriter):
             return lambda: self._write_records(first, component)
         if isinstance(component, FileWriter):
             return lambda: self._write_files(group)
-        return lambda: anyio.to_thread.run_sync(self._work, group, limiter=self._threads)
+        return lambda: self._passage.drive(group)
 
     async def _read_records(self, station: Station, reader: RecordReader) -> None:
         station.counts.now(Activity.WORKING)
@@ -159,8 +277,8 @@ class Runner:
                 taken = self._limit.take(batch)
                 station.counts.records_in += taken.num_rows
                 station.counts.records_out += taken.num_rows
-                await self._send(station, taken)
-                await self._drain(station)
+                await self._passage.send(station, taken)
+                await self._passage.drain(station)
                 if self._limit.reached:
                     return
 
@@ -169,156 +287,121 @@ class Runner:
         counts.now(Activity.WORKING)
         async with aclosing(reader.files()) as files:
             async for file in files:
-                counts.files += 1
-                await self._send(station, file.start)
+                counts.files += not file.start.lines_left_out  # of a file in parts the first one counts
+                await self._passage.send(station, file.start)
                 async with aclosing(file.chunks) as chunks:
                     async for chunk in chunks:
                         counts.bytes += len(chunk)
-                        await self._send(station, chunk)
-                await self._send(station, FileEnd())
+                        await self._passage.send(station, chunk)
+                await self._passage.send(station, FileEnd())
 
     async def _write_records(self, station: Station, writer: RecordWriter) -> None:
+        supply = self._supplies.get(id(station))
         if self._job.options.dry_run:
-            await self._call_for_records(station, nullcontext(), _unchanged)
+            planned = await writing.plan(station, writer, passage=self._passage, gate=self._gate)
+            self._planned[station.step.id] = planned
+        elif supply is None:
+            await self._passage.call(station, writer.opened(), writer.write)
         else:
-            await self._call_for_records(station, writer.opened(), writer.write)
-
-    async def _call_for_records(
-        self, station: Station, opened: AbstractAsyncContextManager[object], work: Callable[[Batch], Awaitable[Batch]]
-    ) -> None:
-        counts = station.counts
-        async with opened:
-            while True:
-                counts.now(Activity.WAITING)
-                try:
-                    batch = await _source(station).receive()
-                except Ended:
-                    return
-                counts.now(Activity.WORKING)
-                if not isinstance(batch, Batch):
-                    raise TypeError("a step that takes records was given files")
-                counts.records_in += batch.num_rows
-                delivered = await work(batch)
-                counts.records_out += delivered.num_rows
-                await self._drain(station)
-                await self._send(station, delivered)
+            await writing.gather(station, supply, self.stations, passage=self._passage, gate=self._gate)
+            await writing.write(station, supply, writer, passage=self._passage, gate=self._gate)
+        self._finished_one()
 
     async def _write_files(self, group: list[Station]) -> None:
+        step, journal = group[0].step.id, self._journal
         async with connection_of(group[0]).connect() as store:
             if self._job.options.dry_run:
                 await store.check()
             else:
+                if journal is not None:
+                    await delivery.remove_leftovers(store, step, journal)
                 await store.clean()
-            lanes = [Lane(station, None if self._job.options.dry_run else store) for station in group]
+            lanes = [Lane(station, None if self._job.options.dry_run else store, journal) for station in group]
             self._lanes += lanes
             try:
                 async with anyio.create_task_group() as tasks:
                     for station, lane in zip(group, lanes, strict=True):
                         tasks.start_soon(self._stage, station, lane)
                 if self._error is None:
-                    self._unstaged -= 1
-                    if not self._unstaged:
-                        self._all_staged.set()
+                    await self._gate.arrive(step)
+                    self._finished_one()
                     group[0].counts.now(Activity.WAITING)
                     await self._published.wait()
             finally:
-                with anyio.move_on_after(_DISCARD_TIMEOUT_S, shield=True):
-                    for lane in lanes:
-                        for staged in lane.staged:
-                            with suppress(LandbridgeError):
-                                await staged.discard()
+                with anyio.CancelScope(shield=True):
+                    await self._passage.drain(group[0])  # what a receiver refused of the files
+                # What must be published stays: another process of the job finds it there.
+                if not (self._intended and journal is not None):
+                    await self._discard(lanes)
+
+    async def _discard(self, lanes: list[Lane]) -> None:
+        with anyio.move_on_after(_DISCARD_TIMEOUT_S, shield=True):
+            for lane in lanes:
+                for staged in lane.staged:
+                    with suppress(LandbridgeError):
+                        await staged.discard()
 
     async def _stage(self, station: Station, lane: Lane) -> None:
         try:
-            with _explained(station.step.id):
+            with failures.explained(station.step.id):
                 while True:
                     item = await lane.receive()
                     await lane.take(item)
-                    await self._send(station, item)
+                    await self._passage.send(station, item)
         except Ended:
             lane.complete()
         except Aborted:
             pass
         except LandbridgeError as error:
-            self._fail(error)
+            self.fail(error)
         finally:
             for channel in station.outs:
                 channel.close()
             station.outs = []
 
+    def _finished_one(self) -> None:
+        self._unfinished -= 1
+        if not self._unfinished:
+            self._all_staged.set()
+
     async def _publish(self) -> None:
-        """When every writer has staged everything, publish all files in the order of the dataflow."""
-        if not self._unstaged:
+        """When every writer has done and staged everything, publish all files in the order of the dataflow."""
+        if not any(isinstance(station.component, FileWriter) for station in self.stations):
             return
         await self._all_staged.wait()
         try:
-            self._check_counts()
-            staged = [staged for lane in self._lanes for staged in lane.staged]
-            for file in sorted(staged, key=lambda staged: staged.order):
-                await self._publish_one(file)
+            check_counts(self.stations, self._limit)
+            with failures.explained(self._plan.entry):
+                self._intended = True
+                await delivery.publish_all(
+                    [staged for lane in self._lanes for staged in lane.staged],
+                    journal=self._journal,
+                    counts=lambda: {step: counts.as_json() for step, counts in self.steps.items()},
+                    tallies=self._shown_tallies,
+                    delivered=self._delivered,
+                )
         except LandbridgeError as error:
-            self._fail(error)
+            self.fail(error)
         self._published.set()
 
-    async def _publish_one(self, file: Staged) -> None:
-        with _explained(file.station.step.id):
-            file.station.counts.now(Activity.WORKING)
-            self._delivered.append(await file.publish())
-            file.station.counts.records_out += file.records or 0
-            file.station.counts.now(Activity.WAITING)
-
-    # -- items -----------------------------------------------------------------------------------------------------
-
-    async def _send(self, station: Station, item: Item) -> None:
-        if isinstance(item, Batch) and not item.num_rows:
-            return
-        station.counts.now(Activity.WAITING)
-        for channel in list(station.outs):
-            with _leaving(station, channel):
-                await channel.send(item)
-        station.counts.now(Activity.WORKING)
-
-    async def _drain(self, station: Station) -> None:
-        if station.errors:
-            for batch in station.services.take_error_batches():
-                for channel in station.errors:
-                    await channel.send(batch)
-        elif rejects := station.services.take_rejects():
-            await anyio.to_thread.run_sync(self._job.rejects.add, station.step.id, rejects)
-
-    def _work(self, group: list[Station]) -> None:
-        """Drive the generators of a group in a worker thread."""
-        last = group[-1]
-        source = group[0].source
-        items = self._receive(group[0], source) if source else iter(())
-        try:
-            for item in chain(group, items, self._drain_from_thread, self._limit):
-                last.counts.now(Activity.WAITING)
-                for channel in list(last.outs):
-                    with _leaving(last, channel):
-                        channel.put(item)
-                last.counts.now(Activity.WORKING)
-        except NotWanted:
-            if source:
-                source.decline()
-
-    def _receive(self, station: Station, source: Channel) -> Iterator[Item]:
-        while True:
-            station.counts.now(Activity.WAITING)
+    async def _publish_rest(self, intents: Intents) -> None:
+        """Publish what an earlier process has staged."""
+        stations = [station for station in self.stations if isinstance(station.component, FileWriter)]
+        writers = {station.step.id: connection_of(station) for station in stations}
+        refused = {step: self.steps[step].rejected for step in writers}
+        if self._journal is not None:
             try:
-                item = source.take()
-            except Ended:
-                return
-            station.counts.now(Activity.WORKING)
-            yield item
-
-    def _drain_from_thread(self, station: Station) -> None:
-        if station.services.has_rejects:
-            anyio.from_thread.run(self._drain, station)
+                await delivery.publish_rest(intents, writers=writers, journal=self._journal, delivered=self._delivered)
+            except LandbridgeError as error:
+                self.fail(error)
+        for station in stations:
+            await self._passage.drain(station)  # what a receiver refused of the files
+        delivery.count_rest(intents, self.steps, refused_before=refused)
 
     # -- supervision -----------------------------------------------------------------------------------------------
 
-    def _fail(self, error: LandbridgeError) -> None:
+    def fail(self, error: LandbridgeError) -> None:
+        """End the job with an error; also before ``run``, which then only reports it."""
         if self._error is None:
             self._error = error
         self._abort()
@@ -338,9 +421,9 @@ class Runner:
                 busy = {step: c for step, c in self.steps.items() if c.activity is Activity.WORKING}
                 for step, counts in busy.items():
                     if monotonic() - counts.since > limit:
-                        self._fail(_stalled(step, limit))
+                        self.fail(failures.stalled(step, limit))
                 if not busy and monotonic() - max(c.since for c in self.steps.values()) > limit:
-                    self._fail(_stalled(None, limit))
+                    self.fail(failures.stalled(None, limit))
 
     @contextmanager
     def _abort_when_cancelled(self) -> Iterator[None]:
@@ -350,21 +433,6 @@ class Runner:
         except anyio.get_cancelled_exc_class():
             self._abort()
             raise
-
-    def _check_counts(self) -> None:
-        """Refuse to publish when records were lost or doubled between two steps."""
-        for station in self._stations:
-            if station.source is None:
-                continue
-            counts = station.counts
-            lost = station.source.records - counts.records_in if station.source.records else 0
-            if lost and not self._limit.reached:
-                raise LandbridgeError(
-                    "LB-6003",
-                    f"{station.source.records} records were sent to the step but it counted {counts.records_in}",
-                    hint="Please report this with the dataflow.",
-                    step=station.step.id,
-                )
 
     def _services(self, step: PlanStep) -> Services:
         return Services(
@@ -376,6 +444,16 @@ class Runner:
             counts=self.steps[step.id],
             write_log=_log,
         )
+
+    def _shown_tallies(self) -> dict[str, dict[str, int]]:
+        return {step: tally.as_json() for step, tally in self._gate.tallies.items()}
+
+    def _shown_plans(self) -> dict[str, dict[str, int]]:
+        """What writers would have done; files carry what their receiver has to compare itself."""
+        if not self._job.options.dry_run:
+            return {}
+        files = {step: Planned.untold(tally) for step, tally in self._gate.tallies.items()}
+        return {step: planned.as_json() for step, planned in {**files, **self._planned}.items()}
 
     def _report(self) -> Report:
         rejects = sum(counts.rejected for counts in self.steps.values())
@@ -396,81 +474,11 @@ class Runner:
             files=tuple(self._delivered),
             rejects=rejects,
             dry_run=self._job.options.dry_run,
-            error=_shown(error),
+            error=failures.as_json(error),
+            writers=self._shown_tallies(),
+            guards=tuple(trip.as_json() for trip in self._gate.trips),
+            planned=self._shown_plans(),
         )
-
-
-def _shown(error: LandbridgeError | None) -> dict[str, str | None] | None:
-    if error is None:
-        return None
-    return {"code": error.code, "step": error.step, "message": error.message, "hint": error.hint or None}
-
-
-@contextmanager
-def _explained(step: str) -> Iterator[None]:
-    """Turn what the machine or a bug raises into an error with a code, and name the step."""
-    try:
-        yield
-    except LandbridgeError as error:
-        error.step = error.step or step
-        raise
-    except (Aborted, NotWanted, Ended):
-        raise
-    except OSError as error:
-        raise _storage_error(error, step) from error
-    except Exception as error:
-        _LOG.debug("unexpected error in step %s", step, exc_info=True)
-        raise LandbridgeError(
-            "LB-9001",
-            f"unexpected {type(error).__name__} in the step",
-            hint="Run again with --debug and report what it prints.",
-            step=step,
-        ) from error
-
-
-def _storage_error(error: OSError, step: str) -> StorageError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(
-            "LB-7001",
-            "the disk is full",
-            hint="Free some space and run again.",
-            step=step,
-        )
-    reason = error.strerror or type(error).__name__
-    place = f' "{error.filename}"' if error.filename else ""
-    return StorageError("LB-7002", f"cannot use{place}: {reason}", step=step)
-
-
-def _stalled(step: str | None, limit_s: float) -> Stalled:
-    return Stalled(
-        "LB-6002",
-        f"no progress for {limit_s:.0f} s" if step else f"no step made progress for {limit_s:.0f} s",
-        hint="Check the other side, or raise --stall-timeout.",
-        step=step,
-    )
-
-
-async def _unchanged(batch: Batch) -> Batch:
-    """What a writer gives on in a dry run."""
-    return batch
-
-
-@contextmanager
-def _leaving(station: Station, channel: Channel) -> Iterator[None]:
-    """Take an edge away whose receiver wants no more; NotWanted is raised when it was the last."""
-    try:
-        yield
-    except NotWanted:
-        station.outs.remove(channel)
-        channel.close()
-        if not station.outs:
-            raise
-
-
-def _source(station: Station) -> Channel:
-    if station.source is None:
-        raise TypeError("a writer cannot be the first step")
-    return station.source
 
 
 def _log(step: str, level: Level, message: str) -> None:

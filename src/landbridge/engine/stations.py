@@ -19,6 +19,7 @@ from landbridge.components.base import (
     Formatter,
     Lookup,
     Parser,
+    RecordError,
     RecordReader,
     RecordWriter,
     Transform,
@@ -26,9 +27,12 @@ from landbridge.components.base import (
 from landbridge.dataflow.plan import Plan, PlanStep
 from landbridge.engine.channel import Channel
 from landbridge.engine.counts import StepCounts
+from landbridge.engine.guards import Watch
 from landbridge.engine.services import Services
+from landbridge.records import Batch
 from landbridge.records.needs import ALL, Needs
 
+Refused = tuple[Batch, Sequence[RecordError]]
 Make = Callable[[PlanStep, Services], Component]
 MakeServices = Callable[[PlanStep], Services]
 
@@ -46,6 +50,7 @@ class Station:
         outs: Where its results go.
         errors: Where its rejects go; without one they go to the reject store.
         columns: The columns of its records, where the plan fixes them.
+        watches: Guards that look at its records before they are written.
     """
 
     step: PlanStep
@@ -56,6 +61,7 @@ class Station:
     outs: list[Channel] = field(default_factory=list)
     errors: list[Channel] = field(default_factory=list)
     columns: Sequence[str] | None = None
+    watches: list[Watch] = field(default_factory=list)
 
     @property
     def counts(self) -> StepCounts:
@@ -115,16 +121,20 @@ def _follow_columns(station: Station, incoming: list[Sequence[str] | None]) -> N
 
 
 def _tell_needs(stations: list[Station]) -> None:
-    """Tell parsers which fields are needed, walking from the end of the plan to its beginning."""
+    """Tell what makes records which fields are needed, or that their text is enough, from the plan's end backwards."""
     needed_at: dict[int, Needs] = {}
+    text_at: dict[int, bool] = {}
     for station in reversed(stations):
-        behind = [needed_at[id(channel)] for channel in station.outs]
-        needs = reduce(Needs.union, behind) if behind else ALL
-        if isinstance(station.component, Parser):
-            station.component.needs = needs
+        component = station.component
+        behind = [id(channel) for channel in station.outs]
+        needs = reduce(Needs.union, map(needed_at.__getitem__, behind)) if behind else ALL
+        if isinstance(component, Parser | RecordReader):
+            component.needs = needs
+        if isinstance(component, Parser | RecordReader | Transform):
+            component.as_text = bool(behind) and all(map(text_at.__getitem__, behind))
         if station.source is not None:
-            component = station.component
             needed_at[id(station.source)] = component.needs(needs) if isinstance(component, Transform) else ALL
+            text_at[id(station.source)] = component.reads_text
 
 
 def fuse(stations: list[Station]) -> list[list[Station]]:
@@ -151,6 +161,15 @@ def _follower(station: Station, by_channel: dict[int, Station]) -> Station | Non
     if not isinstance(follower.component, Transform | Formatter) or station.outs[0].senders != 1:
         return None
     return follower
+
+
+def watched(station: Station, batch: Batch) -> tuple[Batch, list[Refused]]:
+    """What guards let pass of a batch on its way to a writer, and what they reject."""
+    refused: list[Refused] = []
+    for watch in station.watches:
+        batch, more = watch.look(batch)
+        refused += more
+    return batch, refused
 
 
 def is_async(station: Station) -> bool:

@@ -16,7 +16,7 @@ from landbridge.components.base import (
     Transform,
 )
 from landbridge.engine.channel import Item, NotWanted
-from landbridge.engine.stations import Station
+from landbridge.engine.stations import Station, watched
 from landbridge.errors import DataError, LandbridgeError
 from landbridge.records import Batch
 
@@ -71,7 +71,7 @@ def _work(station: Station, items: Iterator[Item], drain: Callable[[Station], No
     if isinstance(component, Transform):
         return _transform(station, component, _batches(items), drain)
     if isinstance(component, Formatter):
-        return _format(station, component, _batches(items))
+        return _format(station, component, _batches(items), drain)
     if isinstance(component, FileTransform):
         return _transform_files(station, component, _events(items))
     raise TypeError(f"{type(component).__name__} does not work in a thread")
@@ -133,7 +133,7 @@ def _parse(
     for start in events:
         if not isinstance(start, FileStart):
             raise DataError("LB-4002", "a file that was already read is sent again in another shape")
-        counts.files += 1
+        counts.files += not start.lines_left_out
         file = OneFile(events)
         for batch in parser.parse(start, _sized(station, file.chunks())):
             taken = limit.take(batch)
@@ -175,15 +175,26 @@ def _transform(
         yield last
 
 
-def _format(station: Station, formatter: Formatter, batches: Iterator[Batch]) -> Iterator[FileEvent]:
+def _format(
+    station: Station, formatter: Formatter, batches: Iterator[Batch], drain: Callable[[Station], None]
+) -> Iterator[FileEvent]:
     counts = station.counts
 
     def counted() -> Iterator[Batch]:
         for batch in batches:
             counts.records_in += batch.num_rows
-            yield batch
+            yield _watched(station, batch, drain) if station.watches else batch
 
     yield from _made(station, formatter.format(counted()))
+
+
+def _watched(station: Station, batch: Batch, drain: Callable[[Station], None]) -> Batch:
+    """What guards let pass of a batch that goes into a file."""
+    passed, refused = watched(station, batch)
+    for records, errors in refused:
+        station.services.reject(records, errors)
+    drain(station)
+    return passed
 
 
 def _transform_files(station: Station, transform: FileTransform, events: Iterator[FileEvent]) -> Iterator[FileEvent]:
