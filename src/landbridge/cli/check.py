@@ -1,0 +1,105 @@
+"""``landbridge check``: whether the far sides of a dataflow are fit for it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from landbridge.cli.run import placeholders
+
+if TYPE_CHECKING:
+    from landbridge.components.base import Component
+    from landbridge.components.check import Finding
+    from landbridge.dataflow import Dataflow
+
+_MARKS = {"ok": "ok", "created": "created", "warning": "WARNING", "failed": "FAILED"}
+
+
+def check(
+    flow: Annotated[Path, typer.Argument(metavar="FLOW", help="Dataflow file.")],
+    values: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Fill the placeholder {{NAME}}.")
+    ] = None,
+    values_file: Annotated[
+        Path | None, typer.Option("--values", metavar="FILE", help="JSON object with values for placeholders.")
+    ] = None,
+    step: Annotated[
+        list[str] | None, typer.Option("--step", metavar="ID", help="Test this step only; may be given several times.")
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="First make what is missing there: columns, tables, associations.")
+    ] = False,
+) -> None:
+    """Test the far side of each step: login, folders, database, columns, permissions. Nothing is sent.
+
+    Exit code 1 when something must be corrected; warnings do not count.
+    """
+    import anyio
+
+    from landbridge.dataflow import Dataflow
+
+    filled = placeholders(values or [], values_file)
+    failures = anyio.run(_check, Dataflow.read(flow), filled, step or [], create)
+    typer.echo("\nall is well" if not failures else f"\n{failures} to correct")
+    raise typer.Exit(1 if failures else 0)
+
+
+async def _check(flow: Dataflow, filled: dict[str, str], wanted: list[str], create: bool) -> int:
+    from landbridge.components.check import can_be_tested, created, tested
+
+    failures = 0
+    with tempfile.TemporaryDirectory(prefix="landbridge-") as spool:
+        for name, component in _components(flow, filled, Path(spool)):
+            if (wanted and name not in wanted) or not can_be_tested(component):
+                continue
+            typer.echo(f"{name}: {component.spec.id}")
+            if create:
+                failures += await _shown(created(component))
+            failures += await _shown(tested(component))
+    return failures
+
+
+def _components(flow: Dataflow, filled: dict[str, str], spool: Path) -> list[tuple[str, Component]]:
+    from landbridge.dataflow import EnvironmentSecrets, JobValues
+    from landbridge.engine.counts import StepCounts
+    from landbridge.engine.prepare import prepare
+    from landbridge.engine.services import Services
+    from landbridge.jobs.redaction import log_to_stderr
+
+    now = datetime.now(UTC)
+    job_id = f"check-{secrets.token_hex(6)}"
+    ready = prepare(
+        flow,
+        job=JobValues(now=now, job_id=job_id, placeholders=filled),
+        source=EnvironmentSecrets(os.environ),
+    )
+    log_to_stderr(ready.secrets, debug=False)
+    found = []
+    for step in ready.plan.steps:
+        services = Services(
+            step_id=step.id,
+            job_id=job_id,
+            started=now,
+            spool_dir=spool,
+            counts=StepCounts(),
+            write_log=lambda *_: None,
+        )
+        found.append((step.id, ready.make(step, services)))
+    return found
+
+
+async def _shown(findings: AsyncIterator[Finding]) -> int:
+    failures = 0
+    async for finding in findings:
+        failures += finding.verdict == "failed"
+        typer.echo(f"  {_MARKS[finding.verdict]:<8} {finding.what}: {finding.message}")
+        if finding.hint and finding.verdict != "ok":
+            typer.echo(f"           {finding.hint}")
+    return failures

@@ -1,0 +1,155 @@
+"""What goes wrong on purpose in a sandbox, so that a dataflow is proven against it before a vendor shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from fnmatch import fnmatchcase
+from random import Random
+from typing import Any, Final, Literal, get_args
+
+FaultKind = Literal[
+    "token_expiry",
+    "concurrency",
+    "rate_limit",
+    "partial_failure",
+    "lost_reply",
+    "slow_job",
+    "broken_file",
+]
+"""What can go wrong; each vendor says in its own words what it then answers.
+
+- ``token_expiry``: the login is not valid any more.
+- ``concurrency``: too many calls at a time.
+- ``rate_limit``: too many calls in a while.
+- ``partial_failure``: some records of a call or file are refused, the others are taken.
+- ``lost_reply``: the work is done and the connection is cut in the middle of the reply.
+- ``slow_job``: a job needs ``delay_s`` longer.
+- ``broken_file``: a file that the vendor writes is cut off.
+"""
+
+KINDS: Final = get_args(FaultKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong with some operations.
+
+    Attributes:
+        kind: What goes wrong.
+        vendor: With whom: the sandbox's name, or a pattern.
+        operation: With what: the vendor's name of a call or job (``AddRecipient``), or a pattern.
+        skip: Leave the first operations alone.
+        times: How often it happens; None for always.
+        probability: The share of operations it happens to.
+        delay_s: For ``slow_job``: how much longer, in seconds.
+    """
+
+    kind: FaultKind
+    vendor: str = "*"
+    operation: str = "*"
+    skip: int = 0
+    times: int | None = None
+    probability: float = 1.0
+    delay_s: float = 5.0
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Fault:
+        """The fault that a JSON object describes.
+
+        Raises:
+            ValueError: It has another member, or a value of another type; the text says which.
+        """
+        texts, counts, numbers = ("kind", "vendor", "operation"), ("skip", "times"), ("probability", "delay_s")
+        types: dict[str, Any] = {
+            **dict.fromkeys(texts, str),
+            **dict.fromkeys(counts, int),
+            **dict.fromkeys(numbers, int | float),
+        }
+        for name, value in given.items():
+            if name not in types:
+                raise ValueError(f"a fault has no {name}; it has {', '.join(types)}")
+            if value is not None and (not isinstance(value, types[name]) or isinstance(value, bool)):
+                raise ValueError(f"{name} does not take this value")
+        if given.get("kind") not in KINDS:
+            raise ValueError(f"kind is one of {', '.join(KINDS)}")
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def as_json(self) -> dict[str, Any]:
+        """The fault as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Armed:
+    fault: Fault
+    seen: int = 0
+    happened: int = 0
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults that are switched on. The same seed gives the same faults for the same operations."""
+
+    seed: int = 1
+    _armed: list[_Armed] = field(default_factory=list)
+    _random: Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._random = Random(self.seed)  # noqa: S311 - no secrets
+
+    def add(self, *faults: Fault) -> None:
+        """Switch faults on."""
+        self._armed += [_Armed(fault) for fault in faults]
+
+    def clear(self) -> None:
+        """Switch all faults off."""
+        self._armed.clear()
+
+    def all(self) -> list[Fault]:
+        """The faults that are on."""
+        return [armed.fault for armed in self._armed]
+
+    def happened(self, kind: FaultKind) -> int:
+        """How often faults of a kind have happened since they were switched on."""
+        return sum(armed.happened for armed in self._armed if armed.fault.kind == kind)
+
+    def strike(self, kind: FaultKind, vendor: str, operation: str) -> Fault | None:
+        """The fault of this kind that happens to this operation now, if any."""
+        for armed in self._armed:
+            fault = armed.fault
+            if fault.kind != kind or not fnmatchcase(vendor, fault.vendor):
+                continue
+            if not fnmatchcase(operation, fault.operation):
+                continue
+            armed.seen += 1
+            spent = fault.times is not None and armed.happened >= fault.times
+            if armed.seen <= fault.skip or spent or self._random.random() >= fault.probability:
+                continue
+            armed.happened += 1
+            return fault
+        return None
+
+
+def changed_switches(switches: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes to a vendor's switches, checked.
+
+    Args:
+        switches: A frozen dataclass of flags, numbers and texts.
+        changes: New values by name.
+
+    Raises:
+        ValueError: There is no such switch, or the value is not of its type.
+    """
+    known = {each.name: getattr(switches, each.name) for each in fields(switches)}
+    for name, value in changes.items():
+        if name not in known:
+            raise ValueError(f"there is no switch {name}; there are {', '.join(known) or 'none'}")
+        present = known[name]
+        if isinstance(present, int | float) and not isinstance(present, bool):
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+        else:
+            fits = type(value) is type(present)
+        if not fits:
+            raise ValueError(f"{name} does not take this value; it is {present!r} now")
+    return dict(changes)

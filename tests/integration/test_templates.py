@@ -1,0 +1,133 @@
+"""Every template runs dry against a local site and the sandbox of its vendor; the commands that make and check them."""
+
+import json
+import os
+
+import pytest
+
+from landbridge.templates import load, names
+from tests.contract.gigya.local_site import running_site
+from tests.contract.sandbox.running import running_sandbox
+from tests.integration.command import Command
+from tests.integration.in_process import InProcess
+
+RUN_ELSEWHERE = {"deactivated-accounts", "deleted-accounts", "demo-out", "demo-back"}
+"""Templates without a form, which run in test_gigya_templates and with the demo."""
+
+SILVERPOP_SECRETS = ("clientSecret", "refreshToken", "password")
+
+
+def silverpop(sandbox, command):
+    """What the forms of the vendor need, secrets by reference."""
+    found = sandbox.connection("silverpop")
+    for name in SILVERPOP_SECRETS:
+        command.environ[f"TEST_{name}"] = os.environ[f"TEST_{name}"] = found[name]
+        found[name] = f"${{env:TEST_{name}}}"
+    table = [{"name": name, "type": "TEXT", "key": name != "CATEGORY"} for name in ("UID", "NAME", "CATEGORY")]
+    sandbox.do(lambda s: "86767" in s["silverpop"].tables_ or s["silverpop"].tables_.create("Gigya Likes", table))
+    return found
+
+
+CONNECTIONS = {"silverpop": silverpop}
+"""By the first word of a template's name: what fills its form, from the running sandbox of that vendor."""
+
+
+@pytest.fixture(scope="module")
+def site():
+    with running_site(people=60, seed=5) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def sandboxes():
+    with running_sandbox(*CONNECTIONS) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def command(tmp_path, site, monkeypatch):
+    for name, value in site.environ.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    yield InProcess(tmp_path)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def values_for(name, sandboxes, command):
+    vendor = name.partition("-")[0]
+    assert vendor in CONNECTIONS, f"list the connection of {vendor} in CONNECTIONS, so that {name} is run"
+    known = CONNECTIONS[vendor](sandboxes, command)
+    fields = {field.name for field in load(name).form.fields}
+    return {key: value for key, value in known.items() if key in fields}
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name not in RUN_ELSEWHERE])
+def test_a_template_runs_dry(name, sandboxes, command):
+    base = values_for(name, sandboxes, command)
+    fields = load(name).form.fields
+    choices = [{}, *({field.name: choice} for field in fields for choice in field.choices)]
+    for given in choices:
+        path = command.folder / "flow.json"
+        path.write_text(load(name).fill({**base, **given}).flow.dump())
+        outcome = command.run(path, "--dry-run")
+        assert outcome.code == 0, (given, outcome.err)
+
+
+def test_a_dataflow_is_made_linted_checked_and_run_by_command(sandboxes, site, tmp_path):
+    command = Command(tmp_path)
+    command.environ.update(site.environ)
+    values = values_for("silverpop-contacts", sandboxes, command)
+    (tmp_path / "values.json").write_text(json.dumps(values))
+    listed = command("templates", "list")
+    assert "silverpop-contacts" in listed.out
+    shown = command("templates", "show", "silverpop-contacts")
+    assert "listId  (string; required)" in shown.out
+    schema = json.loads(command("templates", "show", "silverpop-contacts", "--json").out)
+    assert schema["properties"]["clientSecret"]["secret"] is True
+    target = tmp_path / "out.json"
+    new = ("templates", "new", "silverpop-contacts", "--values", tmp_path / "values.json", "-o", target)
+    made = command(*new, "--set", "fields=profile.email=EMAIL,profile.city=City", "--set", "subscription=none")
+    assert made.code == 0, made.out + made.err
+    assert json.loads((tmp_path / "out.scheduling.json").read_text())["frequencyType"] == "minute"
+    again = command(*new)
+    assert again.code == 2, "an existing file is not replaced"
+    check = command("check", target)
+    assert check.code == 0, check.out
+    assert "ok       site: " in check.out
+    assert "ok       key: contacts are matched by UID" in check.out
+    assert command.run(target).status == "succeeded"
+    assert len(sandboxes.rows("silverpop", "contacts")) > 50
+
+
+def test_a_form_that_cannot_be_filled_writes_nothing(tmp_path):
+    command = Command(tmp_path)
+    target = tmp_path / "out.json"
+    outcome = command(
+        "templates", "new", "silverpop-outbound", "-o", target, "--set", "clientSecret=hunter2", "--set", "nonsense=1"
+    )
+    assert outcome.code == 1
+    assert "LB-1524" in outcome.err
+    assert "there is no field nonsense" in outcome.err
+    assert "hunter2" not in outcome.out + outcome.err
+    assert not target.exists()
+
+
+def test_the_sandbox_serves_until_it_is_stopped_and_remembers(tmp_path):
+    import signal
+
+    command = Command(tmp_path)
+    seen = []
+    for _ in range(2):
+        process = command.start(
+            "sandbox", "serve", "silverpop", "--port", "0", "--sftp-port", "0", "--data", tmp_path / "s"
+        )
+        lines = []
+        while not lines or not lines[-1].strip().startswith("listId"):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, "")
+        seen.append([line for line in lines if line.strip().startswith(("clientId", "password", "hostKey", "listId"))])
+    assert seen[0] == seen[1]
