@@ -26,6 +26,8 @@ class FtpServer:
         *,
         tls: Literal["none", "explicit", "implicit"] = "none",
         mlsd: bool = True,
+        sizes: bool = True,
+        permissions: str = "elradfmwMT",
         idle_timeout_s: float = 300,
     ) -> None:
         self.root = root
@@ -33,6 +35,8 @@ class FtpServer:
         self.certificate: Certificate | None = make_certificate() if tls != "none" else None
         self._tls = tls
         self._mlsd = mlsd
+        self._sizes = sizes
+        self._permissions = permissions
         self._idle_timeout_s = idle_timeout_s
         self._folder = tempfile.TemporaryDirectory(prefix="lb-ftp-")
 
@@ -40,9 +44,11 @@ class FtpServer:
         folder = Path(self._folder.name)
         command = [sys.executable, "-W", "ignore", "-m", "tests.servers.ftp", str(self.root), str(self.port)]
         command += ["--idle-timeout", str(self._idle_timeout_s)]
-        command += ["--user", self.username, "--password", self.password]
+        command += ["--user", self.username, "--password", self.password, "--permissions", self._permissions]
         if not self._mlsd:
-            command += ["--no-mlsd"]
+            command += ["--without", "MLSD", "MLST"]
+        if not self._sizes:
+            command += ["--without", "SIZE"]
         if self.certificate is not None:
             try:
                 import OpenSSL  # noqa: F401 - what pyftpdlib needs for TLS
@@ -70,13 +76,14 @@ def _serve() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--user")
     parser.add_argument("--password")
+    parser.add_argument("--permissions")
     parser.add_argument("--certificate")
     parser.add_argument("--tls")
     parser.add_argument("--idle-timeout", type=float)
-    parser.add_argument("--no-mlsd", action="store_true")
+    parser.add_argument("--without", action="extend", nargs="+", default=[], help="commands it does not know")
     options = parser.parse_args()
     authorizer = DummyAuthorizer()
-    authorizer.add_user(options.user, options.password, options.root, perm="elradfmwMT")
+    authorizer.add_user(options.user, options.password, options.root, perm=options.permissions)
     base: type[FTPHandler] = FTPHandler
     settings: dict[str, object] = {
         "authorizer": authorizer,
@@ -95,9 +102,8 @@ def _serve() -> None:
                 TLS_FTPHandler.handle(self)
 
             settings |= {"handle": handle, "ftp_AUTH": lambda self, line: self.respond("550 already secure")}
-    if options.no_mlsd:
-        commands = {name: value for name, value in base.proto_cmds.items() if name not in ("MLSD", "MLST")}
-        settings["proto_cmds"] = commands
+    commands = {name: value for name, value in base.proto_cmds.items() if name not in options.without}
+    settings["proto_cmds"] = commands
     handler = type("Handler", (base,), settings)
     with FTPServer(("127.0.0.1", options.port), handler) as server:
         server.serve_forever()

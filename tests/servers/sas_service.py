@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 import hashlib
@@ -61,7 +62,8 @@ class SasService:
 
     Args:
         signed_url: Makes the address with its signature.
-        shape: What the answer looks like: ``text``, ``json-string`` or ``json-object``.
+        shape: What the answer looks like: ``text``, ``json-string``, ``json-object``, or ``pieces``: a text that
+            comes in two pieces.
         method: The one request method that the signature service accepts.
     """
 
@@ -107,11 +109,18 @@ class SasService:
             return web.json_response({"error": "invalid_client"}, status=401)
         return web.json_response({"token_type": "Bearer", "expires_in": 3599, "access_token": "tok-1"})
 
-    async def _signature(self, request: web.Request) -> web.Response:
+    async def _signature(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != "Bearer tok-1":
             return web.Response(status=401)
         self.signatures += 1
         url = self._signed_url()
+        if self._shape == "pieces":
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            for part in (url[: len(url) // 2], url[len(url) // 2 :]):
+                await answer.write(part.encode())
+                await asyncio.sleep(0.1)
+            return answer
         if self._shape == "text":
             return web.Response(text=url)
         return web.json_response(url if self._shape == "json-string" else {"result": {"n": 1, "sasUri": url}})

@@ -1,0 +1,180 @@
+"""``landbridge alerts``: who is told when a job goes wrong, and what was noticed."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any
+
+import typer
+
+from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
+
+app = typer.Typer(help="Who is told when jobs go wrong, and what was noticed.", no_args_is_help=True)
+
+RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="Its id.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("add")
+def add(
+    *,
+    mail: Annotated[str | None, typer.Option(metavar="ADDRESSES", help="Tell these addresses by e-mail.")] = None,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="Tell this webhook.")] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KINDS",
+            help="failure, stalled, guard, rejects, late, volume, recovery, success; all but the last without it.",
+        ),
+    ] = None,
+    flow: Annotated[str | None, typer.Option("--flow", metavar="DATAFLOW", help="Only for this dataflow.")] = None,
+    every: Annotated[bool, typer.Option("--every", help="Tell every time, not only the first until it is over.")] = (
+        False
+    ),
+    rejects_over: Annotated[int, typer.Option(min=0, metavar="N", help="Tell of more rejects than this.")] = 0,
+    rejects_share_over: Annotated[
+        float, typer.Option(min=0, max=100, metavar="PERCENT", help="And of more than this share of the records.")
+    ] = 0.0,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Add a rule: whom to tell of what.
+
+    A webhook's secret, which signs the messages, is read from the environment variable LANDBRIDGE_WEBHOOK_SECRET;
+    without it one is made and printed.
+    """
+    import secrets
+
+    from landbridge.jobs import db_alerts, db_dataflows
+    from landbridge.jobs.alert_rules import checked_settings
+    from landbridge.jobs.vault import Vault
+
+    if (mail is None) == (webhook is None):
+        raise typer.BadParameter("give either --mail or --webhook")
+    settings: dict[str, Any] = {"repeat": "every" if every else "first"}
+    settings |= {"rejectsOver": rejects_over, "rejectsShareOver": rejects_share_over}
+    if on:
+        settings["kinds"] = [word.strip() for word in on.split(",") if word.strip()]
+    if mail is not None:
+        settings["to"] = [word.strip() for word in mail.split(",") if word.strip()]
+    else:
+        settings["url"] = webhook
+    given = os.environ.get("LANDBRIDGE_WEBHOOK_SECRET")
+    secret = given or secrets.token_urlsafe(32)
+    with opened(data, database) as db, db.write() as tx:
+        row = db_alerts.add_rule(
+            tx,
+            kind="email" if mail is not None else "webhook",
+            settings=checked_settings(settings).as_json(),
+            by=who(),
+            dataflow_id=db_dataflows.find(tx, flow).id if flow else None,
+            sealed=None if mail is not None else Vault.open(data_folder(data)).seal({"secret": secret}),
+        )
+    typer.echo(row.id)
+    if webhook is not None and not given:
+        typer.echo(f"secret of the webhook, shown this once: {secret}", err=True)
+
+
+@app.command("rules")
+def rules(data: DataOption = None, database: DatabaseOption = None, as_json: JsonOption = False) -> None:
+    """List the rules."""
+    from landbridge.jobs import db_alerts
+    from landbridge.jobs.alert_rules import read_settings
+
+    with opened(data, database) as db, db.read() as tx:
+        rows = db_alerts.rule_listing(tx)
+    if as_json:
+        shown = [{"id": r.id, "dataflowId": r.dataflow_id, "channel": r.kind, "settings": r.settings} for r in rows]
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        settings = read_settings(row.settings)
+        whom = ", ".join(settings.to) or settings.url
+        where = f"dataflow {row.dataflow_id}" if row.dataflow_id else "all dataflows"
+        typer.echo(f"{row.id}  {row.kind} to {whom}, {where}: {', '.join(settings.kinds)} ({settings.repeat})")
+    if not rows:
+        typer.echo("no rules; add one with `landbridge alerts add`", err=True)
+
+
+@app.command("list")
+def list_alerts(
+    only_open: Annotated[bool, typer.Option("--open", help="Only what is not over.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what was noticed, the newest first, and whether it was told."""
+    from landbridge.jobs import db_alerts
+
+    with opened(data, database) as db, db.read() as tx:
+        rows = db_alerts.listing(tx, only_open=only_open, limit=limit)
+    if as_json:
+        shown = [
+            {
+                "id": row.id,
+                "kind": row.kind,
+                "message": row.message,
+                "status": row.status,
+                "occurrences": row.occurrences,
+                "dataflowId": row.dataflow_id,
+                "jobId": row.job_id,
+                "created": row.created.isoformat(),
+                "closed": row.closed.isoformat() if row.closed else None,
+            }
+            for row in rows
+        ]
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        state = "over" if row.closed else "open"
+        times = f", {row.occurrences} times" if row.occurrences > 1 else ""
+        typer.echo(f"{row.created:%Y-%m-%d %H:%M:%S} UTC  {row.kind:9} {state}, {row.status}{times}  {row.message}")
+    if not rows:
+        typer.echo("no alerts", err=True)
+
+
+@app.command("test")
+def send_test(rule: RuleArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
+    """Send a message to those whom a rule tells, now and from this machine."""
+    import uuid
+    from datetime import UTC, datetime
+
+    import anyio
+
+    from landbridge.jobs import db_alerts
+    from landbridge.jobs.alert_delivery import AlertDelivery
+    from landbridge.jobs.vault import Vault
+
+    with opened(data, database) as db:
+        with db.read() as tx:
+            row = db_alerts.rule(tx, rule)
+        now = datetime.now(UTC)
+        message = db_alerts.AlertRow(
+            id=uuid.uuid4().hex,
+            rule_id=row.id,
+            dataflow_id=row.dataflow_id,
+            job_id=None,
+            kind="test",
+            status="pending",
+            message="this is a test of an alert",
+            occurrences=1,
+            attempts=0,
+            details={},
+            created=now,
+            updated=now,
+            closed=now,
+        )
+        anyio.run(AlertDelivery(db, Vault.open(data_folder(data))).send, message, row)
+    typer.echo("sent")
+
+
+@app.command("remove")
+def remove(rule: RuleArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
+    """Remove a rule and what was noticed for it."""
+    from landbridge.jobs import db_alerts
+
+    with opened(data, database) as db, db.write() as tx:
+        db_alerts.remove_rule(tx, rule)
+    typer.echo(f"{rule}  (removed)")

@@ -1,0 +1,322 @@
+"""``landbridge jobs``: start, watch, stop and repeat the jobs of the service."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
+
+if TYPE_CHECKING:
+    from landbridge.jobs.db import Database
+    from landbridge.jobs.db_jobs import JobRow
+    from landbridge.jobs.db_progress import StepRow, TraceRow
+
+app = typer.Typer(help="Start, watch, stop and repeat the jobs of the service.", no_args_is_help=True)
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until the job has ended; exit codes as of `run`.")]
+EXIT_CODES = {"succeeded": 0, "succeeded_with_errors": 3}
+
+_LOOK_S = 0.3
+
+
+@app.command("list")
+def list_jobs(
+    flow: Annotated[str | None, typer.Option("--flow", metavar="DATAFLOW", help="Only those of this dataflow.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only those in this state; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, the newest first."""
+    from landbridge.jobs import db_dataflows, db_jobs
+    from landbridge.jobs.db_jobs import JobStatus
+
+    try:
+        wanted = [JobStatus(word) for word in status or ()]
+    except ValueError:
+        known = ", ".join(JobStatus)
+        raise typer.BadParameter(f"one of {known}", param_hint="--status") from None
+    with opened(data, database) as db, db.read() as tx:
+        dataflow_id = db_dataflows.find(tx, flow).id if flow else None
+        rows = db_jobs.listing(tx, dataflow_id=dataflow_id, status=wanted, limit=limit)
+    if as_json:
+        _print_json([_as_json(row) for row in rows])
+        return
+    for row in rows:
+        typer.echo(_line(row))
+    if not rows:
+        typer.echo("no jobs", err=True)
+
+
+@app.command("show")
+def show(
+    job: JobArgument, data: DataOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """Show a job: its state, its steps, its files, its error."""
+    from landbridge.jobs import db_jobs, db_progress
+
+    with opened(data, database) as db, db.read() as tx:
+        row = db_jobs.get(tx, job)
+        steps, files = db_progress.steps_of(tx, job), db_progress.files_of(tx, job)
+        edges = db_progress.edges_of(tx, job)
+    if as_json:
+        shown = _as_json(row)
+        shown["steps"] = [_plain(step) for step in steps]
+        shown["edges"] = [_plain(edge) for edge in edges]
+        shown["files"] = [_plain(file) for file in files]
+        _print_json(shown)
+        return
+    _show_job(row, steps)
+    for file in files:
+        records = "" if file.records is None else f", {file.records:,} records"
+        typer.echo(f"  file {file.name}  ({file.bytes:,} bytes{records})")
+
+
+@app.command("start")
+def start(
+    flow: Annotated[str, typer.Argument(metavar="DATAFLOW", help="Its name or id.")],
+    *,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="Which version; else the newest.")] = None,
+    test: Annotated[bool, typer.Option("--test", help="A test: ten records.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but the last write.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read all records, not only what changed.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read at most this many records.")] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Fill the placeholder {{NAME}}.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="What the trace keeps: error, info, or debug.")] = "info",
+    time_limit: Annotated[float | None, typer.Option(metavar="SECONDS", min=1, help="Stop it after so long.")] = None,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Start a job of a stored dataflow. It runs in the service, as soon as one of its workers is free."""
+    from landbridge.cli.run import placeholders
+    from landbridge.jobs import db_dataflows, jobs
+    from landbridge.jobs.job_options import JobKind, JobOptions
+
+    if log_level not in ("error", "info", "debug"):
+        raise typer.BadParameter("one of error, info, debug", param_hint="--log-level")
+    if test and dry_run:
+        raise typer.BadParameter("a job is a test or a dry run", param_hint="--test")
+    options = JobOptions(
+        limit=limit,
+        full_extract=full,
+        log_level=log_level,  # type: ignore[arg-type]  # checked above
+        time_limit_s=time_limit,
+        placeholders=placeholders(values or [], None),
+    )
+    with opened(data, database) as db:
+        with db.write() as tx:
+            found = db_dataflows.find(tx, flow)
+            kind: JobKind = "test" if test else "dry_run" if dry_run else "run"
+            row = jobs.start(tx, found.id, by=who(), kind=kind, options=options, version=version)
+        typer.echo(row.id)
+        if wait:
+            _wait(db, row.id)
+
+
+@app.command("cancel")
+def cancel(job: JobArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
+    """Stop a job."""
+    from landbridge.jobs import jobs
+
+    with opened(data, database) as db, db.write() as tx:
+        row = jobs.cancel(tx, job, by=who())
+    typer.echo(f"{row.id}  {row.status}" + ("" if row.ended else ", will be stopped"))
+
+
+@app.command("retry")
+def retry(
+    job: JobArgument,
+    newest: Annotated[bool, typer.Option("--newest", help="With the newest version of the dataflow.")] = False,
+    afresh: Annotated[
+        bool, typer.Option("--afresh", help="From the beginning, not from where the job has failed.")
+    ] = False,
+    wait: WaitOption = False,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Run a job once more, as a job of its own.
+
+    One that failed within the last day goes on where it failed: what it has written is not written again.
+    """
+    from landbridge.jobs import jobs
+
+    with opened(data, database) as db:
+        with db.write() as tx:
+            row = jobs.retry(tx, job, by=who(), newest=newest, afresh=afresh)
+        typer.echo(row.id)
+        if wait:
+            _wait(db, row.id)
+
+
+@app.command("approve")
+def approve(
+    job: JobArgument,
+    codes: Annotated[
+        list[str] | None, typer.Option("--code", metavar="CODE", help="Only this; may be repeated.")
+    ] = None,
+    refuse: Annotated[bool, typer.Option("--refuse", help="End the job instead.")] = False,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Approve once what a guard has stopped, and let the job go on."""
+    from landbridge.jobs import db_approvals
+
+    with opened(data, database) as db, db.write() as tx:
+        if refuse:
+            row = db_approvals.refuse(tx, job, by=who())
+        else:
+            row = db_approvals.approve(tx, job, codes=codes or (), by=who())
+    typer.echo(f"{row.id}  {row.status}")
+
+
+@app.command("trace")
+def trace(
+    job: JobArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Show the records of a job with log level debug, too: personal data.")
+    ] = False,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the trace of a job."""
+    from landbridge.jobs import db_jobs, db_progress
+    from landbridge.jobs.db_jobs import ENDED
+    from landbridge.jobs.vault import Vault
+
+    vault = Vault.open(data_folder(data)) if samples else None
+    last = 0
+    with opened(data, database) as db:
+        while True:
+            with db.read() as tx:
+                ended = db_jobs.get(tx, job).status in ENDED
+                lines = db_progress.trace_of(tx, job, after=last)
+            for line in lines:
+                records = json.loads(vault.unseal(line.sealed)) if vault and line.sealed else []
+                if as_json:
+                    typer.echo(json.dumps(_trace_json(line, records), ensure_ascii=False))
+                else:
+                    for text in (_trace_line(line), *(json.dumps(record, ensure_ascii=False) for record in records)):
+                        typer.echo(text)
+                last = line.id
+            if not lines and (ended or not follow):
+                return
+            if not lines:
+                time.sleep(_LOOK_S)
+
+
+@app.command("retention")
+def retention(
+    jobs: Annotated[int | None, typer.Option(metavar="DAYS", help="Jobs with their counts and files.")] = None,
+    traces: Annotated[int | None, typer.Option(metavar="DAYS", help="Lines of traces.")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="DAYS", help="Records in traces at level debug.")] = None,
+    rejects: Annotated[int | None, typer.Option(metavar="DAYS", help="Records that failed.")] = None,
+    audit: Annotated[int | None, typer.Option(metavar="DAYS", help="Who changed what.")] = None,
+    removed: Annotated[int | None, typer.Option(metavar="DAYS", help="Dataflows that were removed.")] = None,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Show, or change, for how many days each kind of data is kept; 0 for ever."""
+    from landbridge.jobs.retention import Retention
+
+    given = {
+        "jobs": jobs,
+        "traces": traces,
+        "samples": samples,
+        "rejects": rejects,
+        "audit": audit,
+        "removed": removed,
+    }
+    wanted = {kind: days for kind, days in given.items() if days is not None}
+    with opened(data, database) as db:
+        with db.read() as tx:
+            kept = Retention.load(tx)
+        if wanted:
+            kept = dataclasses.replace(kept, **wanted)
+            with db.write() as tx:
+                kept.save(tx)
+    for kind, days in dataclasses.asdict(kept).items():
+        typer.echo(f"{kind:<8} {f'{days} days' if days else 'for ever'}")
+
+
+def _wait(db: Database, job_id: str) -> None:
+    from landbridge.jobs import db_jobs, db_progress
+    from landbridge.jobs.db_jobs import ENDED, JobStatus
+
+    while True:
+        with db.read() as tx:
+            row = db_jobs.get(tx, job_id)
+            steps = db_progress.steps_of(tx, job_id)
+        if row.status in ENDED or row.status is JobStatus.WAITING_FOR_APPROVAL:
+            _show_job(row, steps)
+            raise typer.Exit(EXIT_CODES.get(row.status, 1))
+        time.sleep(_LOOK_S)
+
+
+def _show_job(row: JobRow, steps: Sequence[StepRow]) -> None:
+    typer.echo(_line(row))
+    typer.echo(
+        f"  started by {row.started_by}; version {row.dataflow_version} of the dataflow; attempt {row.attempt}"
+        + (f" (repeats {row.retry_of})" if row.retry_of else "")
+        + (f"; begun {row.starts} times" if row.starts > 1 else "")
+    )
+    for step in steps:
+        parts = [
+            f"{getattr(step, name):,} {name.removeprefix('records_')}"
+            for name in ("records_in", "records_out", "rejected", "filtered", "files")
+            if getattr(step, name)
+        ]
+        typer.echo(f"  {step.step}  [{step.component}]  {', '.join(parts)}")
+    if row.error:
+        where = f'step "{row.error["step"]}": ' if row.error.get("step") else ""
+        typer.echo(f"  error: {where}{row.error['message']}  [{row.error['code']}]")
+        if row.error.get("hint"):
+            typer.echo(f"  {row.error['hint']}")
+
+
+def _line(row: JobRow) -> str:
+    reason = f" ({row.reason})" if row.reason else ""
+    kind = "" if row.kind == "run" else f", {row.kind.replace('_', ' ')}"
+    took = f", {(row.ended - row.started).total_seconds():.1f} s" if row.ended and row.started else ""
+    return f"{row.id}  {row.status}{reason}  {row.dataflow_name}{kind}  {row.created:%Y-%m-%d %H:%M:%S} UTC{took}"
+
+
+def _trace_line(line: TraceRow) -> str:
+    where = f"{line.step}: " if line.step else ""
+    return f"{line.at:%Y-%m-%d %H:%M:%S} {line.level:<7} {where}{line.message}"
+
+
+def _trace_json(line: TraceRow, records: list[Any]) -> dict[str, Any]:
+    shown = {"at": line.at.isoformat(), "level": line.level, "step": line.step, "message": line.message}
+    return {**shown, "records": records} if records else shown
+
+
+def _as_json(row: JobRow) -> dict[str, Any]:
+    shown = {key: value for key, value in _plain(row).items() if key != "options"}
+    shown["options"] = row.options.as_json()
+    return shown
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    found = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in found.items()}
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    typer.echo()

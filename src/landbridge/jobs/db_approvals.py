@@ -1,0 +1,124 @@
+"""Approvals: what guards have stopped waits here for a person.
+
+An approval is good for one job and the very counts that were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from landbridge.errors import FlowError
+from landbridge.jobs import db_jobs
+from landbridge.jobs.db import Transaction, changed, now
+from landbridge.jobs.db_jobs import JobRow, JobStatus
+from landbridge.jobs.db_tables import approval as table, job as jobs
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """What one guard saw at one writer.
+
+    Attributes:
+        code: Stands for the guard, the step and the counts.
+        details: The guard's name and what it counted.
+        decision: ``approved``, ``refused``, or empty while nobody has decided.
+    """
+
+    job_id: str
+    code: str
+    step: str
+    message: str
+    details: Mapping[str, Any] | None
+    asked: datetime
+    answered: datetime | None
+    answered_by: str
+    decision: str
+
+
+def ask(tx: Transaction, job_id: str, guards: Sequence[Mapping[str, Any]]) -> None:
+    """Ask for what the engine's report lists under ``guards``; earlier questions about the job are void."""
+    tx.execute(sa.delete(table).where(table.c.job_id == job_id, table.c.answered.is_(None)))
+    asked = now(tx)
+    for guard in guards:
+        tx.execute(sa.delete(table).where(table.c.job_id == job_id, table.c.code == guard["approval"]))
+        tx.execute(
+            sa.insert(table).values(
+                job_id=job_id,
+                code=guard["approval"],
+                step=guard["step"],
+                message=guard["message"],
+                details={"guard": guard["guard"], "code": guard["code"], "counts": guard["counts"]},
+                asked=asked,
+            )
+        )
+
+
+def of_job(tx: Transaction, job_id: str) -> Sequence[ApprovalRow]:
+    """What was asked about a job."""
+    wanted = sa.select(table).where(table.c.job_id == job_id).order_by(table.c.asked, table.c.code)
+    return [ApprovalRow(**row) for row in tx.execute(wanted).mappings()]
+
+
+def approve(tx: Transaction, job_id: str, *, codes: Collection[str] = (), by: str) -> JobRow:
+    """Let a job go on: all that was asked about it, or what ``codes`` name, is approved.
+
+    The job runs again from its journal; a guard that was not approved, or sees other counts now, stops it again.
+
+    Raises:
+        FlowError: LB-1705, there is no such job; LB-1706, it waits for no approval; LB-1707, nobody asked for a code.
+    """
+    row = _waiting(tx, job_id)
+    open_codes = {asked.code for asked in of_job(tx, job_id) if not asked.decision}
+    unknown = sorted(set(codes) - open_codes)
+    if unknown:
+        raise FlowError(
+            "LB-1707",
+            f'the job "{job_id}" does not ask to approve {", ".join(unknown)}',
+            hint=f"It asks for {', '.join(sorted(open_codes))}.",
+        )
+    given = sorted(codes or open_codes)
+    moment = now(tx)
+    tx.execute(
+        sa.update(table)
+        .where(table.c.job_id == job_id, table.c.code.in_(given))
+        .values(answered=moment, answered_by=by, decision="approved")
+    )
+    options = {**row.options.as_json(), "approvals": sorted({*row.options.approvals, *given})}
+    _change(
+        tx, job_id, status=JobStatus.QUEUED, options=options, turn=jobs.c.turn + 1, admitted=None, handed_over=False
+    )
+    return db_jobs.get(tx, job_id)
+
+
+def refuse(tx: Transaction, job_id: str, *, by: str) -> JobRow:
+    """End a job that waits for an approval.
+
+    Raises:
+        FlowError: LB-1705, there is no such job; LB-1706, it waits for no approval.
+    """
+    _waiting(tx, job_id)
+    moment = now(tx)
+    tx.execute(
+        sa.update(table)
+        .where(table.c.job_id == job_id, table.c.answered.is_(None))
+        .values(answered=moment, answered_by=by, decision="refused")
+    )
+    _change(tx, job_id, status=JobStatus.FAILED, reason="guard", ended=moment)
+    return db_jobs.get(tx, job_id)
+
+
+def _waiting(tx: Transaction, job_id: str) -> JobRow:
+    row = db_jobs.get(tx, job_id)
+    if row.status is not JobStatus.WAITING_FOR_APPROVAL:
+        raise FlowError("LB-1706", f'the job "{job_id}" waits for no approval: {row.status}')
+    return row
+
+
+def _change(tx: Transaction, job_id: str, **values: Any) -> None:
+    tx.execute(sa.update(jobs).where(jobs.c.id == job_id).values(updated=now(tx), **values))
+    changed(tx, db_jobs.AREA)

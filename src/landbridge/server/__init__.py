@@ -1,0 +1,1 @@
+"""HTTP: the service that runs jobs, and what it answers."""

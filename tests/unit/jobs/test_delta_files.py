@@ -1,0 +1,94 @@
+"""Which files are new: a model of a folder on another machine, with its own clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+
+from landbridge.jobs import delta_files
+from landbridge.jobs.delta_files import FileHistory, FileMemory
+from landbridge.remote.publish import Entry
+
+START = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def at(hours):
+    return START + timedelta(hours=hours)
+
+
+def entry(name, hours, size=1):
+    return Entry(name=name, size=size, modified=at(hours))
+
+
+@given(st.data())
+def test_every_version_of_a_file_is_read_exactly_once(data):
+    """Files show up late by up to half a day, with times that are often equal, and are sometimes written again."""
+    skew = data.draw(st.integers(-10, 10))
+    memory = FileMemory(at(-30))
+    folder, read, written = {}, [], []
+    for hour in range(0, 60, 5):
+        for _ in range(data.draw(st.integers(0, 3))):
+            name = data.draw(st.sampled_from("abcde"))
+            new = entry(name, hour + skew - data.draw(st.sampled_from([0, 0, 1, 12])), data.draw(st.integers(0, 2)))
+            before = folder.get(name)
+            if before != new and new not in written:
+                folder[name] = new
+        if data.draw(st.booleans()) and folder:
+            del folder[data.draw(st.sampled_from(sorted(folder)))]
+        listed = list(folder.values())
+        written += [item for item in listed if item not in written]
+        read += [item for item in listed if memory.is_new(item)]
+        memory = FileMemory.from_json(memory.after(listed, now=at(hour)).as_json())
+    assert sorted(read, key=repr) == sorted(written, key=repr)
+
+
+def test_a_time_in_the_future_does_not_hide_the_files_that_come_later():
+    memory = FileMemory(at(-24)).after([entry("odd", 24 * 365)], now=at(0))
+    assert memory.is_new(entry("next", 1))
+    assert not memory.is_new(entry("odd", 24 * 365))
+
+
+def test_of_too_many_files_the_newest_are_remembered_and_all_of_the_same_time(monkeypatch):
+    monkeypatch.setattr(delta_files, "MAX_FILES", 10)
+    listed = [entry(f"f{number}", number // 4 / 100) for number in range(40)]
+    memory = FileMemory(at(-24)).after(listed, now=at(1))
+    assert 10 <= len(memory.seen) < 14
+    assert not any(memory.is_new(item) for item in listed)
+    assert memory.is_new(entry("new", 0.09))
+
+
+def test_an_empty_folder_changes_nothing():
+    memory = FileMemory(at(-24), {"a": (at(0), 1)})
+    assert memory.after([], now=at(5)) == memory
+
+
+def history(tmp_path, memory, *, read_all=False):
+    return FileHistory(memory, read_all=read_all, started=at(1), kept=tmp_path / "jobs" / "j.json")
+
+
+def test_a_job_that_begins_again_reads_the_same_files(tmp_path):
+    memory = FileMemory(at(-24), {"old": (at(0), 1)})
+    first = history(tmp_path, memory)
+    assert first.result() is None
+    assert [item.name for item in first.choose([entry("old", 0), entry("new", 0.5)])] == ["new"]
+    result = first.result()
+    again = history(tmp_path, memory)
+    assert [item.name for item in again.choose([entry("old", 0), entry("new", 0.5), entry("newer", 0.9)])] == ["new"]
+    assert again.result() == result
+    assert FileMemory.from_json(result).is_new(entry("newer", 0.9))
+
+
+def test_a_full_extract_reads_all_and_remembers_what_it_read(tmp_path):
+    full = history(tmp_path, FileMemory(at(-24), {"old": (at(0), 1)}), read_all=True)
+    assert [item.name for item in full.choose([entry("ancient", -1000), entry("old", 0)])] == ["ancient", "old"]
+    memory = FileMemory.from_json(full.result())
+    assert not memory.is_new(entry("ancient", -1000))
+    assert not memory.is_new(entry("old", 0))
+    assert memory.is_new(entry("late", -12))
+
+
+@pytest.mark.parametrize("read_all", [True, False])
+def test_a_full_extract_of_an_empty_folder_makes_nothing_count_as_read(tmp_path, read_all):
+    found = history(tmp_path, FileMemory(at(-24)), read_all=read_all)
+    assert found.choose([]) == []
+    assert FileMemory.from_json(found.result()).is_new(entry("late", -12))
