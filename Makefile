@@ -30,7 +30,7 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt scripts/real-parts
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-demo: $(VENV)/.run ## Send ten thousand invented accounts to an SFTP server and back
+demo: $(VENV)/.run ## Take ten thousand invented accounts from a local site to an SFTP server, and changes back
 	@$(BIN)/landbridge demo
 
 test: $(VENV)/.dev ## Run all tests against real servers on loopback

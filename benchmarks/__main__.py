@@ -16,7 +16,7 @@ from benchmarks.machine import describe
 from benchmarks.measure import RunFailed
 from benchmarks.rounds import DATA, Result, compare, rounds
 
-PACKAGES = ("accounts_to_dsv", "csv_to_csv", "csv_to_json", "upload", "flat_memory")
+PACKAGES = ("accounts_to_dsv", "csv_to_csv", "csv_to_json", "scripts", "site", "upload", "flat_memory")
 RESULTS = FOLDER / "results"
 PAGE = PROJECT / "docs" / "benchmarks.md"
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"

@@ -14,7 +14,7 @@ PROJECT = FOLDER.parent
 PEERS = FOLDER / ".venv-peers"
 
 Kind = Literal["landbridge", "bare", "stdlib", "client", "peer"]
-Server = Callable[[], AbstractContextManager[dict[str, str]]]
+Server = Callable[[Path], AbstractContextManager[dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Case:
         unit: What ``data.count`` counts.
         wants: Speed wanted; being ahead of every peer is always wanted.
         max_peak_mb: Memory that Landbridge may take at most.
-        server: Runs what the contenders upload to, anew for each run.
+        server: Runs what the contenders talk to, anew for each run; it is given the input file.
         stored: How many bytes have arrived at the server, given what it adds to the command lines. It must be as many
             as the input file has.
         only_full: Run only with ``--full``.
@@ -109,7 +109,7 @@ class Case:
     unit: str = "records"
     wants: tuple[Want, ...] = ()
     max_peak_mb: float = 400.0
-    server: Server = lambda: nullcontext({})
+    server: Server = lambda _: nullcontext({})
     stored: Callable[[dict[str, str]], int] | None = None
     only_full: bool = False
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import msgspec
 
+from landbridge.site.people import people
+
 _BLOCK_RECORDS = 5_000
 _FIRST = (
     "Anna", "Zoë", "José", "Łukasz", "Mary-Jane", "Ñuria", "Søren", "Chloé", "Müslüm", "李娜", "Олена", "Aïcha",
@@ -174,7 +176,20 @@ def noise(count: int, *, seed: int) -> Iterator[bytes]:
         yield random.randbytes(1 << 20)
 
 
-GENERATORS: dict[str, Callable[..., Iterator[bytes]]] = {"accounts": accounts, "table": table, "noise": noise}
+def changes(count: int, *, seed: int) -> Iterator[bytes]:
+    """Blocks of JSON lines: a change of the data of each of the first ``count`` people of a local site."""
+    random = Random(seed)
+    for person in people(count, seed=seed):
+        change = {"UID": person["UID"], "data": {"score": random.randrange(1000), "segment": random.choice(_TOPICS)}}
+        yield msgspec.json.encode(change) + b"\n"
+
+
+GENERATORS: dict[str, Callable[..., Iterator[bytes]]] = {
+    "accounts": accounts,
+    "changes": changes,
+    "noise": noise,
+    "table": table,
+}
 
 
 def write(target: Path, *, generator: str, count: int, params: dict[str, Any]) -> None:

@@ -174,7 +174,7 @@ def rounds(
 
 
 def _run_once(case: Case, contender: Contender, file: Path, output: Path) -> Measurement:
-    with tempfile.TemporaryDirectory(prefix="landbridge-bench-") as scratch, case.server() as server:
+    with tempfile.TemporaryDirectory(prefix="landbridge-bench-") as scratch, case.server(file) as server:
         report = Path(scratch) / "report.json"
         values = {
             "python": sys.executable,

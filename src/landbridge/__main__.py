@@ -2,4 +2,5 @@
 
 from landbridge.cli import main
 
-main()
+if __name__ == "__main__":  # the processes that work on splits import this module, too
+    main()

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -50,6 +51,23 @@ def test_a_wrong_parameter_type(command, folders):
     failed(command.run(flow), folders, 'step "f"', "maxFileSize", code="LB-1073")
 
 
+@pytest.mark.parametrize("place", ["none/report.json", "in"])
+def test_a_report_that_cannot_be_written_is_told_before_the_job(command, folders, place):
+    flow = command.flow(step("f", "file.empty", fileName="marker"), chain(folders)[-1])
+    outcome = command("run", flow, "--report", folders / place)
+    assert outcome.code == 2
+    assert "--report" in outcome.err
+    assert list((folders / "out").iterdir()) == []
+
+
+def test_a_place_that_this_machine_refuses_is_an_error_and_no_traceback(command, folders):
+    (folders / "file").touch()
+    outcome = command("demo", "--people", "1", "--folder", folders / "file" / "demo")
+    assert outcome.code == 1
+    assert "[LB-7002]" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 def test_every_problem_is_shown_at_once(command, folders):
     flow = command.flow(*chain(folders, step("p", "file.parse.jsn"), step("f", "file.format.json")))
     outcome = command.run(flow)
@@ -73,6 +91,8 @@ def test_an_unreachable_host(command, folders, accounts):
     assert 'step "write"' in outcome.err
     assert "127.0.0.1" in outcome.err
     assert "LB-2" in outcome.err or "LB-3" in outcome.err
+    assert ": Connection refused  [" in outcome.err
+    assert "Connect call failed" not in outcome.err
 
 
 @pytest.fixture
@@ -92,6 +112,7 @@ def test_a_refused_password_is_not_shown(command, folders, accounts, sftp, tmp_p
     assert outcome.code == 1
     assert 'step "write"' in outcome.err
     assert "hunter2-wrong" not in outcome.err + json.dumps(outcome.report)
+    assert re.search(r"INFO asyncssh: .*Auth failed", outcome.err)
     assert list((tmp_path / "sftp").iterdir()) == []
 
 
@@ -160,3 +181,13 @@ def test_a_full_disk_is_named_and_nothing_is_left(command, folders):
         assert list(target.iterdir()) == []
     finally:
         subprocess.run(["umount", target], check=True)
+
+
+def test_a_wrong_dataflow_is_drawn_and_what_cannot_be_read_of_it_is_told(command, folders):
+    steps = [step("a", "datasource.read.local") | {"next": ["b"]}, step("b", "file.parse.json"), step("b", "x")]
+    flow = folders / "flow.json"
+    flow.write_text(json.dumps({"name": "twice", "steps": steps}))
+    outcome = command("show", flow)
+    assert outcome.code == 0
+    assert outcome.out == "a  datasource.read.local\nb  file.parse.json\n"
+    assert "LB-1008" in outcome.err

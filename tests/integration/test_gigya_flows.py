@@ -92,6 +92,50 @@ def test_an_import_in_bad_weather_changes_every_account_once(own_site, command, 
     assert marked == {row["UID"]: row["UID"] for row in rows}
 
 
+CREATING = {
+    "accounts": ("importaccount", {"importPolicy": "insert"}, "accounts.*"),
+    "emailAccounts": (
+        "generic",
+        {
+            "apiMethod": "accounts.importLiteAccount",
+            "apiParams": [{"paramName": "email", "sourceField": "mail"}, {"paramName": "data", "sourceField": "data"}],
+        },
+        "accounts.*",
+    ),
+    "stormy": ("ds", {"type": "stormy"}, "ds.*"),
+}
+
+
+@pytest.mark.parametrize("source", CREATING)
+def test_what_is_created_in_bad_weather_is_there_once(own_site, command, folders, source):
+    component, params, methods = CREATING[source]
+    rows = [
+        {"UID": f"storm-{number}", "mail": f"storm{number}@example.com", "data": {"storm": f"{source} {number}"}}
+        for number in range(400)
+    ]
+    if component == "ds":
+        # Without an account, and without an id: a repeated call must not make a second object.
+        rows = [{"data": row["data"]} for row in rows]
+    (folders / "in" / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    storm(own_site, methods)
+    flow = command.flow(
+        step("read", "datasource.read.local", path=str(folders / "in")),
+        step("parse", "file.parse.json"),
+        {"id": "create", "type": f"datasource.write.gigya.{component}", "params": {"maxConnections": 20, **params}},
+    )
+    outcome = command.run(flow, timeout=110)
+    own_site.calm()
+    assert (outcome.code, outcome.status) == (0, "succeeded"), outcome.err
+    assert outcome.step("create")["out"] == len(rows)
+    method = "ds.search" if component == "ds" else "accounts.search"
+    found = own_site.search(f"SELECT data.storm FROM {source} WHERE data.storm IS NOT NULL LIMIT 5000", method)
+    mine = [row["data"]["storm"] for row in found if row["data"]["storm"].startswith(source)]
+    assert sorted(mine) == sorted(row["data"]["storm"] for row in rows)
+    if component == "importaccount":
+        for row in rows:
+            own_site.call("accounts.deleteAccount", UID=row["UID"])
+
+
 def test_failed_records_take_the_error_path_with_the_code_of_the_api(own_site, command, folders):
     rows = [{"UID": "nobody-1", "data": {"x": 1}}, *own_site.search("SELECT UID FROM accounts LIMIT 2")]
     (folders / "in" / "changes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -131,8 +131,18 @@ def test_pinning_again_replaces_the_old_key_and_keeps_other_servers(server: Sftp
 def test_a_fingerprint_that_the_server_does_not_offer_is_not_pinned(server: SftpServer, home: Path) -> None:
     with pytest.raises(HostKeyChanged) as raised:
         run(known_hosts.pin(server.host, server.port, key=known_hosts.fingerprint(other_key())))
-    assert raised.value.code == "LB-2103"
+    assert raised.value.code == "LB-2112"
     assert not (home / "known_hosts").exists()
+    assert "Nothing was pinned" in raised.value.message
+    assert "changed" not in raised.value.message
+    assert "connections pin" not in raised.value.hint
+
+
+@pytest.mark.parametrize("digest", ["AAAA", "", "?" * 43, "A" * 44])
+def test_a_fingerprint_that_is_not_whole_is_refused_before_a_connection(digest: str) -> None:
+    with pytest.raises(FlowError) as raised:
+        run(known_hosts.pin("unreachable.invalid", key=f"SHA256:{digest}"))
+    assert raised.value.code == "LB-1302"
 
 
 @pytest.mark.parametrize("form", ["fingerprint", "public_key"])

@@ -18,10 +18,9 @@ from landbridge.remote import sftp_session
 from landbridge.remote.ftp import FtpStore
 from landbridge.remote.ftp_client import FtpLogin
 from landbridge.remote.object_stores import s3_folder
-from landbridge.remote.publish import Store
+from landbridge.remote.publish import ReplacePolicy, Store
 from landbridge.remote.sftp import SftpStore
 from landbridge.remote.sftp_session import SftpLogin
-from landbridge.remote.sftp_transfer import ReplacePolicy
 from tests.servers.ftp import FtpServer
 from tests.servers.openssh import OpenSshServer
 from tests.servers.proxy import FlakyProxy
@@ -226,6 +225,8 @@ class Limited(asyncssh.SFTPServer):
     full = False
     forbidden = False
     old_rename = False
+    loses_an_answer = False
+    sizeless = False
 
     def write(self, file_obj: object, offset: int, data: bytes) -> int:
         if self.full:
@@ -245,6 +246,19 @@ class Limited(asyncssh.SFTPServer):
         if self.old_rename:
             raise asyncssh.SFTPOpUnsupported("not known")
         super().posix_rename(oldpath, newpath)
+        self._lose_the_answer()
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        super().rename(oldpath, newpath)
+        self._lose_the_answer()
+
+    def fstat(self, file_obj: object) -> asyncssh.SFTPAttrs:
+        return asyncssh.SFTPAttrs(permissions=0o100644) if self.sizeless else super().fstat(file_obj)  # type: ignore[return-value]
+
+    def _lose_the_answer(self) -> None:
+        if self.loses_an_answer:
+            type(self).loses_an_answer = False
+            self.channel.get_connection().abort()
 
 
 @asynccontextmanager
@@ -319,6 +333,33 @@ def test_a_server_that_cannot_replace_in_one_step_keeps_the_old_file_unless_told
     run(second())
     assert [path.name for path in tmp_path.iterdir()] == ["data.bin"]
     assert (tmp_path / "data.bin").read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("old_rename", [False, True])
+@pytest.mark.parametrize("policy", ["fail", "deleteFirst"])
+def test_a_file_that_got_its_name_stays_though_the_answer_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: ReplacePolicy, old_rename: bool
+) -> None:
+    monkeypatch.setattr(sftp_session, "RECONNECT_DELAYS_S", (0.1, 0.1))
+
+    async def scenario() -> None:
+        async with limited_server(tmp_path, policy=policy, old_rename=old_rename, loses_an_answer=True) as store:
+            await put(store, "data.bin", b"content")
+
+    run(scenario())
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("data.bin", b"content")]
+
+
+def test_a_file_of_a_server_that_does_not_tell_sizes_is_an_error_and_not_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "data.bin").write_bytes(b"content")
+
+    async def scenario() -> None:
+        async with limited_server(tmp_path, sizeless=True) as store:
+            with pytest.raises(ConnectionFailed) as raised:
+                await content_of(store, "data.bin")
+            assert raised.value.code == "LB-2205"
+
+    run(scenario())
 
 
 def test_a_login_that_is_refused_is_tried_once(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_step_runs_on_sample_records_and_shows_what_becomes_of_them(tmp_path):
         "log: 3",
         "  info: seen 1",
         "  info: seen 2",
-        "  warning: the script failed at 1 records, first at line 2, column 58",
+        "  warning: the script failed at 1 record, first at line 2, column 58",
     ]
 
 
@@ -66,6 +66,16 @@ def test_what_cannot_be_tried_is_a_clear_error(tmp_path, step, text, code):
     assert result.exception.code == code
 
 
+def test_a_step_with_a_wrong_parameter_is_told_and_not_tried(tmp_path):
+    document = flow(tmp_path, script("s", GOOD, timeout="soon", then=["all"]), *into(tmp_path, "all"))
+    path, sample = tmp_path / "flow.json", tmp_path / "sample.json"
+    path.write_text(json.dumps(document))
+    sample.write_text("[]")
+    result = command("run", path, "s", "--sample", sample)
+    assert isinstance(result.exception, LandbridgeError)
+    assert result.exception.code == "LB-1073"
+
+
 @pytest.mark.parametrize("encoded", [True, False])
 def test_scripts_go_to_files_and_back(tmp_path, encoded):
     path = write(tmp_path, encoded=encoded)
@@ -85,6 +95,60 @@ def test_scripts_go_to_files_and_back(tmp_path, encoded):
     assert [index for index, (a, b) in enumerate(zip(old, new, strict=True)) if a != b] == [
         next(index for index, line in enumerate(old) if '"script"' in line)
     ]
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+def test_embedding_keeps_every_byte_but_the_script(tmp_path, bom):
+    text = (
+        '{ "name":"x" ,\r\n\t"ui": {"x": 1.50, "caf\\u00e9": "\\/", "note": "a \\"script\\": \\"b\\""},\r\n'
+        ' "steps":[ {"id":"a","type":"record.evaluate","params":{"script" : "SAME","z":"SAME"},"next":["b"] },\r\n'
+        '{"id":"b","type":"record.evaluate", "params":{"script":"SAME" , "memoryLimit": 3e2}}]}  '
+    )
+    same = "function process(r) { return r; }"
+    path = tmp_path / "flow.json"
+    path.write_bytes(bom + text.replace("SAME", same).encode())
+    command("extract", path)
+    new = 'function process(r) { return {...r, "é": "\\n"}; }'
+    (tmp_path / "flow.b.js").write_text(new)
+    assert command("embed", path).stdout == f"a: unchanged\nb: from {tmp_path / 'flow.b.js'}\n"
+    head, _, tail = text.rpartition('"SAME"')
+    wanted = head.replace("SAME", same) + json.dumps(new, ensure_ascii=True) + tail
+    assert path.read_bytes() == bom + wanted.encode()
+
+
+def test_a_dataflow_in_utf_16_gets_its_script_and_becomes_utf_8(tmp_path):
+    path = write(tmp_path, encoded=False)
+    path.write_bytes(path.read_text().encode("utf-16"))
+    command("extract", path)
+    changed = GOOD.replace("two", "zwei")
+    (tmp_path / "flow.my-step.js").write_text(changed)
+    assert command("embed", path).exit_code == 0
+    assert json.loads(path.read_text())["steps"][2]["params"]["script"] == changed
+
+
+def test_a_script_that_does_not_compile_is_not_embedded(tmp_path):
+    path = write(tmp_path)
+    command("extract", path)
+    (tmp_path / "flow.my-step.js").write_text("function process(r) {")
+    before = path.read_bytes()
+    result = command("embed", path)
+    assert result.exit_code == 1
+    assert result.exception.code == "LB-1601"
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_somebody_has_edited_is_overwritten_only_by_force(tmp_path):
+    path = write(tmp_path)
+    command("extract", path)
+    assert command("extract", path).exit_code == 0
+    file = tmp_path / "flow.my-step.js"
+    file.write_text("// work of a day")
+    result = command("extract", path)
+    assert (result.exit_code, result.exception.code) == (1, "LB-1624")
+    assert "flow.my-step.js" in result.exception.message
+    assert file.read_text() == "// work of a day"
+    assert command("extract", path, "--force").exit_code == 0
+    assert file.read_text() == GOOD
 
 
 def test_two_steps_of_nearly_the_same_name_have_files_of_their_own(tmp_path):

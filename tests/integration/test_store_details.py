@@ -87,6 +87,22 @@ def test_a_name_that_the_disk_cannot_take_is_told_as_such(tmp_path: Path) -> Non
     assert code_of(put(LocalStore(tmp_path), "x" * 300, b"")) == "LB-2204"
 
 
+@pytest.mark.parametrize("create_folders", [False, True])
+@pytest.mark.parametrize("below", ["", "deep"])
+def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path, below: str, create_folders: bool) -> None:
+    in_the_way = tmp_path / "afile"
+    in_the_way.touch()
+    store = LocalStore(in_the_way / below, create_folders=create_folders)
+
+    async def each() -> None:
+        for work in (put(store, "x.json", b""), store.check(), store.list()):
+            with pytest.raises(ConnectionFailed, match=f'"{in_the_way}" is a file, not a folder') as raised:
+                await work
+            assert raised.value.code == "LB-2204"
+
+    run(each())
+
+
 def test_a_file_that_grows_while_it_is_read_is_an_error_and_not_half_a_file(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(b"x" * (3 << 20))
@@ -190,6 +206,29 @@ def test_an_ftp_session_that_was_closed_for_idleness_is_opened_again(tmp_path: P
         run(scenario())
 
 
+def test_a_folder_whose_files_have_no_sizes_is_an_error_and_not_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes(b"content")
+    (tmp_path / "folder").mkdir()
+    with started(FtpServer(tmp_path, mlsd=False, sizes=False)) as server:
+
+        async def names() -> None:
+            async with FtpStore(ftp_login(server)) as store:
+                await store.list()
+
+        assert code_of(names()) == "LB-2205"
+
+
+def test_a_folder_that_may_not_be_listed_is_an_error_and_not_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes(b"content")
+    with started(FtpServer(tmp_path, mlsd=False, permissions="er")) as server:
+
+        async def names() -> None:
+            async with FtpStore(ftp_login(server)) as store:
+                await store.list()
+
+        assert code_of(names()) == "LB-2202"
+
+
 # --- object stores
 
 
@@ -290,7 +329,7 @@ def sas_login(service: SasService, **changed: str) -> SasLogin:
     return replace(login, **changed)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("shape", ["text", "json-string", "json-object"])
+@pytest.mark.parametrize("shape", ["text", "json-string", "json-object", "pieces"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_signature_is_found_in_every_shape_of_answer(shape: str, method: str) -> None:
     url = "https://acme.blob.core.windows.net/exports/daily/in?sv=2022-11-02&se=2030-01-02T03%3A04%3A05Z&sig=a%2Bb%3D"

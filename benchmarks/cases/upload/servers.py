@@ -17,7 +17,7 @@ from benchmarks.rounds import DATA
 
 
 @contextmanager
-def openssh() -> Iterator[dict[str, str]]:
+def openssh(_: Path) -> Iterator[dict[str, str]]:
     """OpenSSH's server; the files arrive on the disk of the benchmarks."""
     with (
         tempfile.TemporaryDirectory(dir=DATA, prefix="arrived-") as arrived,
@@ -34,7 +34,7 @@ def openssh() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def s3() -> Iterator[dict[str, str]]:
+def s3(_: Path) -> Iterator[dict[str, str]]:
     """``rclone serve s3``."""
     with tempfile.TemporaryDirectory(prefix="landbridge-keys-") as folder, S3Server() as server:
         facts = {
@@ -47,7 +47,7 @@ def s3() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def azurite() -> Iterator[dict[str, str]]:
+def azurite(_: Path) -> Iterator[dict[str, str]]:
     """Azurite, with the blobs in memory."""
     with tempfile.TemporaryDirectory(prefix="landbridge-keys-") as folder, AzuriteServer() as server:
         facts = {

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from landbridge import __version__
-from landbridge.cli import connections, demo, lint, run, script, show, site
+from landbridge.cli.lazy import lazy_group
 from landbridge.errors import LandbridgeError
 
 EXIT_FAILED = 1
 
+COMMANDS: Final = {
+    "run": "landbridge.cli.run:run",
+    "lint": "landbridge.cli.lint:lint_flows",
+    "check": "landbridge.cli.check:check",
+    "show": "landbridge.cli.show:show",
+    "components": "landbridge.cli.show:components",
+    "demo": "landbridge.cli.demo:demo",
+    "serve": "landbridge.cli.serve:serve",
+    "worker": "landbridge.cli.serve:worker",
+    "dataflows": "landbridge.cli.dataflows:app",
+    "jobs": "landbridge.cli.jobs:app",
+    "connections": "landbridge.cli.connections:app",
+    "schedules": "landbridge.cli.schedules:app",
+    "delta": "landbridge.cli.delta:app",
+    "alerts": "landbridge.cli.alerts:app",
+    "script": "landbridge.cli.script:app",
+    "site": "landbridge.cli.site:app",
+    "sandbox": "landbridge.cli.sandbox:app",
+    "templates": "landbridge.cli.templates:app",
+}
+"""Where each command is, in the order of the help: a function, or a Typer with commands below it."""
+
 app = typer.Typer(
     name="landbridge",
+    cls=lazy_group(COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Keep customer identities and marketing platforms in step: run IdentitySync dataflows on your own machines.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("run")(run.run)
-app.command("lint")(lint.lint_flows)
-app.command("show")(show.show)
-app.command("components")(show.components)
-app.command("demo")(demo.demo)
-app.add_typer(connections.app, name="connections")
-app.add_typer(script.app, name="script")
-app.add_typer(site.app, name="site")
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,9 +64,17 @@ def _options(
 
 
 def main() -> None:
-    """Entry point of the command: errors of ours become one clear message and exit code 1."""
+    """Entry point of the command: errors of ours and of the machine become one clear message and exit code 1."""
     try:
         app()
     except LandbridgeError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(EXIT_FAILED)
+        _fail(error)
+    except OSError as error:
+        from landbridge.engine.failures import storage_error
+
+        _fail(storage_error(error, None))
+
+
+def _fail(error: LandbridgeError) -> NoReturn:
+    sys.stderr.write(f"error: {error}\n")
+    sys.exit(EXIT_FAILED)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+_LAST_PORT = 65535
+
 app = typer.Typer(help="Pin the host keys of SFTP servers.", no_args_is_help=True)
 
 
@@ -26,6 +28,8 @@ def pin_host_key(
     from landbridge.remote.known_hosts import known_hosts_file, offered_key, pin
 
     name, port = _host_and_port(host)
+    if not name.strip():
+        raise typer.BadParameter("name a server", param_hint="HOST[:PORT]")
     if fingerprint is None:
         offered = anyio.run(lambda: offered_key(name, port))
         typer.echo(f"{host} offers {offered}\nCompare it with what the server's owner tells you, then run:")
@@ -37,8 +41,9 @@ def pin_host_key(
 
 def _host_and_port(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]"):
+    is_address = ":" in host and not host.startswith("[")  # of IPv6, where a port needs brackets
+    if not colon or is_address or text.endswith("]"):
         return text.strip("[]"), 22
-    if not port.isdecimal():
+    if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
         raise typer.BadParameter(f'"{port}" is not a port number', param_hint="HOST[:PORT]")
     return host.strip("[]"), int(port)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
 import anyio
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from landbridge.cli.console import show
 from landbridge.engine.counts import Activity, Report, Status, StepCounts
 from landbridge.engine.runner import Runner
 
@@ -30,40 +34,61 @@ async def show_progress(runner: Runner) -> None:
     if not console.is_terminal:
         while True:
             await anyio.sleep(_LINES_INTERVAL_S)
-            console.print(_line(runner.steps, monotonic() - started), highlight=False, soft_wrap=True)
+            _say(_line(runner.steps, monotonic() - started))
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
             live.update(_table(runner.steps, monotonic() - started), refresh=True)
             await anyio.sleep(_TERMINAL_INTERVAL_S)
 
 
-def show_report(report: Report, *, rejects: Path, quiet: bool) -> None:
-    """Print the result: a table of the steps, the files, and what to do about rejects or an error."""
-    console = Console(stderr=True, soft_wrap=True)
+def show_parts(done: int, of: int) -> None:
+    """Tell how many parts of the input are finished."""
+    _say(f"{done} of {of} parts of the input")
+
+
+def show_report(report: Report, *, rejects: Path | None, remarks: Sequence[str] = (), quiet: bool = False) -> None:
+    """Print the result: a table of the steps, the files, and what to do about rejects or an error.
+
+    Args:
+        report: The result.
+        rejects: The file that holds records of this job; None where error paths took all that failed.
+        remarks: What else a person should know.
+        quiet: Print only what went wrong.
+    """
     seconds = (report.ended - report.started).total_seconds()
     if not quiet:
-        console.print(_table(report.steps, seconds, final=True))
+        show(_table(report.steps, seconds, final=True), stderr=True)
         for file in report.files:
-            records = "" if file.records is None else f", {file.records:,} records"
+            records = "" if file.records is None else f", {_count(file.records, 'record')}"
             verb = "would deliver" if report.dry_run else "delivered"
-            console.print(f"{verb} {file.name} ({size_text(file.bytes)}{records})", highlight=False, markup=False)
+            _say(f"{verb} {file.name} ({size_text(file.bytes)}{records})")
+        for remark in remarks:
+            _say(remark)
+        if report.planned:
+            show(_planned_table(report.planned), stderr=True)
         dry = "dry run " if report.dry_run else ""
-        console.print(f"{dry}{_WORDS[report.status]} in {seconds:.1f} s (job {report.job})", highlight=False)
-    if report.rejects and rejects.exists():
-        noun = "record" if report.rejects == 1 else "records"
-        console.print(f"{report.rejects:,} {noun} rejected; see {rejects}", highlight=False, markup=False)
+        _say(f"{dry}{_WORDS[report.status]} in {seconds:.1f} s (job {report.job})")
+    for trip in report.guards if report.dry_run else ():
+        _say(f'a guard would stop step "{trip["step"]}": {trip["message"]}  [{trip["code"]}]')
+    if report.rejects:
+        where = f"see {rejects}" if rejects else "they took an error path"
+        _say(f"{_count(report.rejects, 'record')} rejected; {where}")
     if report.error:
         step = f'step "{report.error["step"]}": ' if report.error["step"] else ""
-        console.print(
-            f"error: {step}{report.error['message']}  [{report.error['code']}]", highlight=False, markup=False
-        )
+        _say(f"error: {step}{report.error['message']}  [{report.error['code']}]")
         if report.error["hint"]:
-            console.print(report.error["hint"], highlight=False, markup=False)
+            _say(report.error["hint"])
         published = len(report.files)
-        console.print(
-            f"{published} of the files had been published before." if published else "Nothing was published.",
-            highlight=False,
-        )
+        _say(f"{published} of the files had been published before." if published else "Nothing was published.")
+
+
+def _say(text: str) -> None:
+    """One line as it is: a terminal breaks it itself."""
+    print(text, file=sys.stderr)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size_text(size: int) -> str:
@@ -78,16 +103,16 @@ def size_text(size: int) -> str:
 
 def _table(steps: dict[str, StepCounts], seconds: float, *, final: bool = False) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("step")
+    table.add_column("step", no_wrap=final)
     for title in ("in", "out", "rejected", "filtered", "bytes", "files", "records/s"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=final)
     if not final:
         table.add_column("")
     for step, counts in steps.items():
         records = max(counts.records_in, counts.records_out)
         rate = f"{records / seconds:,.0f}" if records and seconds > 0 else ""
         row = [
-            step,
+            escape(step),
             *(f"{number:,}" if number else "" for number in (counts.records_in, counts.records_out)),
             *(f"{number:,}" if number else "" for number in (counts.rejected, counts.filtered)),
             size_text(counts.bytes) if counts.bytes else "",
@@ -98,9 +123,32 @@ def _table(steps: dict[str, StepCounts], seconds: float, *, final: bool = False)
     return table
 
 
+_PLANNED = {
+    "creates": "creates",
+    "updates": "updates",
+    "unchanged": "unchanged",
+    "invalid": "invalid",
+    "cannotTell": "cannot tell",
+    "optOuts": "opt-outs",
+    "deactivations": "deactivations",
+    "deletes": "deletes",
+}
+
+
+def _planned_table(planned: Mapping[str, Mapping[str, int]]) -> Table:
+    """What each writer would have done, in records."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("planned", no_wrap=True)
+    for title in _PLANNED.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    for step, counts in planned.items():
+        table.add_row(escape(step), *(f"{counts[name]:,}" if counts[name] else "" for name in _PLANNED))
+    return table
+
+
 def _line(steps: dict[str, StepCounts], seconds: float) -> str:
     parts = [
-        f"{step} {max(counts.records_in, counts.records_out):,} records"
+        f"{step} {_count(max(counts.records_in, counts.records_out), 'record')}"
         + (f" {size_text(counts.bytes)}" if counts.bytes else "")
         for step, counts in steps.items()
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +28,7 @@ def run_step(
 
     Nothing is read or sent elsewhere. Exit code 3 when records failed.
     """
+    from landbridge.cli.run import placeholders
     from landbridge.components.script.trial import read_sample, try_step
     from landbridge.dataflow import Dataflow, EnvironmentSecrets
 
@@ -37,7 +37,7 @@ def run_step(
         Dataflow.read(flow),
         step,
         records,
-        placeholders=dict(_pairs(values or [])),
+        placeholders=placeholders(values or [], None),
         source=EnvironmentSecrets(os.environ),
     )
     if as_json:
@@ -56,26 +56,24 @@ def run_step(
 
 
 @app.command("extract")
-def extract_scripts(flow: Annotated[Path, typer.Argument(metavar="FLOW", help="Dataflow file.")]) -> None:
+def extract_scripts(
+    flow: Annotated[Path, typer.Argument(metavar="FLOW", help="Dataflow file.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that hold something else.")] = False,
+) -> None:
     """Write each script of a dataflow to a file beside it, FLOW.STEP.js. The dataflow stays as it is."""
     from landbridge.components.script.files import extract
 
-    for step, path in extract(flow).items():
+    for step, path in extract(flow, overwrite=force).items():
         typer.echo(f"{step}: {path}")
 
 
 @app.command("embed")
 def embed_scripts(flow: Annotated[Path, typer.Argument(metavar="FLOW", help="Dataflow file.")]) -> None:
-    """Put the scripts of the files FLOW.STEP.js back into the dataflow, as base64 where they were base64."""
+    """Put the scripts of the files FLOW.STEP.js back into the dataflow, as base64 where they were base64.
+
+    A script that cannot run is refused. Nothing else in the dataflow's file changes.
+    """
     from landbridge.components.script.files import embed
 
     for step, path in embed(flow).items():
         typer.echo(f"{step}: {f'from {path}' if path else 'unchanged'}")
-
-
-def _pairs(values: list[str]) -> Iterator[tuple[str, str]]:
-    for pair in values:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise typer.BadParameter(f'"{pair}" is not NAME=VALUE', param_hint="--set")
-        yield name, value

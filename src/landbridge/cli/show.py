@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,12 +26,18 @@ def show(
     flow: Annotated[Path, typer.Argument(metavar="FLOW", help="Dataflow file.")],
     graph: Annotated[GraphFormat, typer.Option("--format", help="Text, or Mermaid for documents.")] = GraphFormat.TEXT,
 ) -> None:
-    """Show the steps of a dataflow and how they are joined."""
-    from landbridge.dataflow import Dataflow
+    """Show the steps of a dataflow and how they are joined, also of a wrong one as far as it can be read."""
+    from landbridge.dataflow import Dataflow, DataflowError, format_text
     from landbridge.dataflow.graph import as_mermaid, as_text
+    from landbridge.dataflow.model import read_text
+    from landbridge.dataflow.problems import errors_of
 
-    dataflow = Dataflow.read(flow)
+    dataflow, problems = Dataflow.examine(read_text(flow), source=str(flow))
+    if dataflow is None:
+        raise DataflowError(problems)
     typer.echo(as_text(dataflow) if graph is GraphFormat.TEXT else as_mermaid(dataflow))
+    if errors := errors_of(problems):
+        typer.echo(f"not all of it can be read:\n{format_text(errors, summary=False)}", err=True)
 
 
 def components(
@@ -42,7 +49,7 @@ def components(
     """List the components, or describe one with its parameters."""
     from landbridge.components import registry
 
-    classes = [registry.get(component.strip())] if component else [registry.get(name) for name in registry.ids()]
+    classes = [registry.get(component.strip())] if component else list(_usable(registry.ids()))
     if as_json:
         described = [_as_json(cls) for cls in classes]
         typer.echo(json.dumps(described[0] if component else described, indent=2, ensure_ascii=False))
@@ -52,10 +59,22 @@ def components(
         _list([cls.spec for cls in classes])
 
 
+def _usable(ids: list[str]) -> Iterator[type[Component]]:
+    """The classes of the components; one that cannot be loaded is told and does not hide the others."""
+    from landbridge.components import registry
+    from landbridge.errors import LandbridgeError
+
+    for name in ids:
+        try:
+            yield registry.get(name)
+        except LandbridgeError as error:
+            typer.echo(f"warning: {error}", err=True)
+
+
 def _list(specs: list[ComponentSpec]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from landbridge.cli.console import show as show_on_console
     from landbridge.components.reference import ports_of
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -64,30 +83,30 @@ def _list(specs: list[ComponentSpec]) -> None:
     for spec in specs:
         takes, gives = ports_of(spec.kind)
         table.add_row(spec.id, spec.title, takes, gives)
-    Console().print(table)
+    show_on_console(table)
 
 
 def _describe(cls: type[Component]) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from landbridge.cli.console import show as show_on_console
     from landbridge.components.reference import parameters_of, ports_of
 
-    console = Console()
     takes, gives = ports_of(cls)
-    console.print(f"[bold]{cls.spec.id}[/bold]  {cls.spec.title}   ({takes} -> {gives})", highlight=False)
     paragraphs = [" ".join(paragraph.split()) for paragraph in cls.spec.doc.split("\n\n")]
-    console.print("", *paragraphs, "", sep="\n", highlight=False, markup=False)
+    title = f"[bold]{cls.spec.id}[/bold]  {escape(cls.spec.title)}   ({takes} -> {gives})"
+    show_on_console("\n".join([title, "", *map(escape, paragraphs), ""]))
     rows = parameters_of(cls)
     if not rows:
-        console.print("no parameters")
+        typer.echo("no parameters")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("parameter", "type", "default", "meaning"):
         table.add_column(title, no_wrap=title == "parameter")
     for row in rows:
-        table.add_row(row.name, row.type, _default(row), row.text)
-    console.print(table)
+        table.add_row(*map(escape, (row.name, row.type, _default(row), row.text)))
+    show_on_console(table)
 
 
 def _default(row: Parameter) -> str:

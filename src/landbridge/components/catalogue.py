@@ -66,4 +66,8 @@ def kind_of(cls: type[Component]) -> Kind:
     for base in cls.__mro__:
         if base in _KINDS:
             return _KINDS[base]
-    raise FlowError("LB-1102", f"the class {cls.__name__} is not a component of any kind")
+    raise FlowError(
+        "LB-1102",
+        f"the class {cls.__name__} is not a component of any kind",
+        hint="Tell the maker of the package that provides it, or uninstall it.",
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+
+from landbridge.errors import FlowError
+from landbridge.remote.endpoint import checked_endpoint
 
 
 def Param(  # noqa: N802 - reads as a declaration, like pydantic's Field
@@ -40,6 +43,17 @@ def Param(  # noqa: N802 - reads as a declaration, like pydantic's Field
     return Field(default, description=description, examples=examples, ge=ge, le=le, json_schema_extra=extra)
 
 
+def _safe(url: str) -> str:
+    try:
+        return checked_endpoint(url)
+    except FlowError as error:
+        raise ValueError(f"{error.message}. {error.hint}") from None
+
+
+Address = Annotated[str, AfterValidator(_safe)]
+"""A parameter with the address of a server, which must be encrypted, or on this machine."""
+
+
 class ComponentParams(BaseModel):
     """Base of all Params models.
 
@@ -54,6 +68,7 @@ class ComponentParams(BaseModel):
         frozen=True,
         validate_default=True,
         use_attribute_docstrings=False,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
 
     @model_validator(mode="before")

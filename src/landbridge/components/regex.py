@@ -110,7 +110,7 @@ def compile_pattern(regex: str) -> re.Pattern[str]:
             warnings.simplefilter("error", FutureWarning)
             return re.compile(translated, re.ASCII)
     except (re.error, FutureWarning) as error:
-        raise ValueError(f"the regular expression {regex!r} is not understood: {error}") from None
+        raise ValueError(f'the regular expression "{regex}" is not understood: {error}') from None
 
 
 def _translated(regex: str) -> str:

@@ -7,13 +7,14 @@ Own components are listed in ``_MODULES``; others come from packages that declar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
 from landbridge.components.base import Component, ComponentSpec
+from landbridge.dataflow.catalogue import unknown_component
+from landbridge.dataflow.problems import COMPONENT_NOT_LOADED
 from landbridge.errors import FlowError
 
 C = TypeVar("C", bound=type[Component])
@@ -61,6 +62,9 @@ _own("datasource.gigya_importaccount", "datasource.write.gigya.importaccount")
 _own("datasource.gigya_lookup", "datasource.lookup.gigya.account")
 _own("datasource.local", "datasource.read.local", "datasource.write.local")
 _own("datasource.s3", "datasource.read.amazon.s3", "datasource.write.amazon.s3")
+_own("datasource.silverpop", "datasource.read.silverpop", "datasource.write.silverpop")
+_own("datasource.silverpop_contact", "datasource.write.silverpop.contact")
+_own("datasource.silverpop_table", "datasource.write.silverpop.table")
 _own("datasource.sftp", "datasource.read.sftp", "datasource.write.sftp")
 
 
@@ -90,22 +94,41 @@ def get(id: str) -> type[Component]:
     """The class of component ``id``.
 
     Raises:
-        FlowError: LB-1101 with a suggestion when there is no such component.
+        FlowError: LB-1101 with a suggestion when there is no such component; LB-1074 when the package that provides
+            it fails.
     """
     if id in _MODULES:
         module = import_module(_MODULES[id])
         for candidate in vars(module).values():
             if isinstance(candidate, type) and issubclass(candidate, Component) and _id_of(candidate) == id:
                 return candidate
-        raise FlowError("LB-1101", f'component "{id}" is announced but not defined in {module.__name__}')
+        raise FlowError(
+            "LB-1101",
+            f'component "{id}" is announced but not defined in {module.__name__}',
+            hint="This is a fault of landbridge; please report it.",
+        )
     if id in _third_party():
-        loaded = _third_party()[id].load()
-        if isinstance(loaded, type) and issubclass(loaded, Component):
+        loaded = _loaded(id)
+        if isinstance(loaded, type) and issubclass(loaded, Component) and _id_of(loaded) is not None:
             return loaded
-        raise FlowError("LB-1101", f'the package that provides component "{id}" does not define a component class')
-    close = get_close_matches(id, ids(), n=1)
-    hint = f'Did you mean "{close[0]}"?' if close else "`landbridge components` lists what there is."
-    raise FlowError("LB-1101", f'unknown component "{id}"', hint=hint)
+        raise FlowError(
+            "LB-1101",
+            f'the package that provides component "{id}" does not define a component class',
+            hint="Tell its maker, or uninstall it.",
+        )
+    raise unknown_component(id, ids())
+
+
+def _loaded(id: str) -> object:
+    """What the entry point of a third-party component names."""
+    try:
+        return _third_party()[id].load()
+    except Exception as error:  # the code of other packages may raise anything
+        raise FlowError(
+            COMPONENT_NOT_LOADED,
+            f'the component "{id}" cannot be loaded: {type(error).__name__}: {error}',
+            hint="Ask the maker of the package that provides it, or install another version.",
+        ) from error
 
 
 def specs() -> Iterator[ComponentSpec]:

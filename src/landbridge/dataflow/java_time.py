@@ -298,14 +298,16 @@ def _value(part: _Part, text: str) -> int:
 
 def _date(values: Mapping[str, int]) -> datetime:
     year = values.get("y", _LEAP_YEAR)
-    if "D" in values and "d" not in values:
+    if "D" in values and not ("M" in values and "d" in values):
         date = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=values["D"] - 1)
-        if values["D"] < 1 or date.year != year or values.get("M", date.month) != date.month:
+        if values["D"] < 1 or date.year != year:
             raise ValueError("the day of the year is out of range")
     else:
         date = datetime(year, values.get("M", 1), values.get("d", 1), tzinfo=UTC)
-        if values.get("D", date.timetuple().tm_yday) != date.timetuple().tm_yday:
-            raise ValueError("the day of the year is that of another date")
+    # Without a year nothing tells how many days there are before a date in March or later.
+    told = {"D": date.timetuple().tm_yday, "M": date.month, "d": date.day} if "y" in values else {}
+    if any(values.get(letter, value) != value for letter, value in told.items()):
+        raise ValueError("the day of the year is that of another date")
     if "y" in values and ("d" in values or "D" in values) and values.get("E", date.weekday()) != date.weekday():
         raise ValueError("the day of the week is that of another date")
     return date

@@ -10,24 +10,25 @@ from typing import Any
 
 from landbridge.dataflow import problems as codes
 from landbridge.dataflow.catalogue import Catalogue
+from landbridge.dataflow.file_names import check_file_names
 from landbridge.dataflow.model import Dataflow, Step, read_text
 from landbridge.dataflow.parameters import check_params, check_resolved_params
-from landbridge.dataflow.plan import check_graph, describe_steps
+from landbridge.dataflow.plan import check_ends, check_graph, describe_steps
 from landbridge.dataflow.problems import CODES, DataflowError, Problem, error, errors_of, format_text, warning
 from landbridge.dataflow.variables import (
     MASK,
     PLACEHOLDER,
-    SCRIPT_PLACEHOLDER,
     SECRET_MARK,
-    UPPER_PLACEHOLDER,
     VARIABLE,
     check_variable,
-    decode_script,
     name_of,
+    placeholders_in,
     suggested_reference,
     texts,
 )
 from landbridge.errors import FlowError
+
+_LOWER_BRACKETS = re.compile(r"\[\[([A-Za-z]\w+)\]\]")
 
 __all__ = ["CODES", "Problem", "check_resolved", "errors_of", "format_text", "lint", "lint_file"]
 
@@ -62,6 +63,9 @@ def lint(flow: Dataflow | str | bytes, catalogue: Catalogue, *, source: str = "f
         place = f"steps[{index}].params"
         problems += check_params(step, infos.get(step.id), place=place)
         problems += _check_tokens(step, place=place)
+    if not errors_of(problems):  # a circle has no end
+        problems += check_ends(read, infos)
+        problems += check_file_names(read, infos)
     problems += _out_of_place(read)
     return _in_order(problems, read)
 
@@ -86,6 +90,8 @@ def check_resolved(flow: Dataflow, catalogue: Catalogue) -> list[Problem]:
     for index, step in enumerate(flow.steps):
         if step.id in infos:
             problems += check_resolved_params(step, infos[step.id], place=f"steps[{index}].params")
+    if not errors_of(problems):
+        problems += check_file_names(flow, infos)
     return _in_order(problems, flow) or ([] if flow.steps else [replace(_no_steps(), severity="error")])
 
 
@@ -101,20 +107,30 @@ def _check_tokens(step: Step, *, place: str) -> Iterator[Problem]:
             message = f"{name_of(where)} is masked: the dataflow was exported without the secret"
             hint = f"Put a reference in its place, such as {suggested_reference(step.id, key)}."
             yield warning(codes.MASKED_VALUE, message, step=step.id, field=where, hint=hint)
-        elif key == "script":
-            names = SCRIPT_PLACEHOLDER.findall(decode_script(text) or text)
-            yield from _unfilled(step, where, names)
-        else:
-            names = [*PLACEHOLDER.findall(text), *UPPER_PLACEHOLDER.findall(text)]
-            yield from _unfilled(step, where, names)
+            continue
+        yield from _unfilled(step, where, placeholders_in(text, key=key))
+        if key != "script":
+            yield from _lower_case_brackets(step, where, key, text)
             yield from _check_variables(step, where, key, text)
 
 
 def _unfilled(step: Step, where: str, names: list[str]) -> Iterator[Problem]:
-    for name in dict.fromkeys(names):
+    for name in names:
         message = f'{name_of(where)} holds the placeholder "{name}", which has no value yet'
         hint = f"Set it when you run the dataflow: --set {name}=value"
         yield warning(codes.UNFILLED_PLACEHOLDER, message, step=step.id, field=where, hint=hint)
+
+
+def _lower_case_brackets(step: Step, where: str, key: str, text: str) -> Iterator[Problem]:
+    """``[[target]]``, meant as a placeholder; in a regular expression it is a set of letters."""
+    if re.search("regex|pattern|expression|replacement", key, re.IGNORECASE):
+        return
+    for name in dict.fromkeys(_LOWER_BRACKETS.findall(text)):
+        if name == name.upper():
+            continue
+        message = f"{name_of(where)} holds [[{name}]], which is no placeholder"
+        hint = f"Placeholders are written {{{{{name}}}}}, or [[{name.upper()}]] in capitals."
+        yield warning(codes.VARIABLE_OUT_OF_PLACE, message, step=step.id, field=where, hint=hint)
 
 
 def _check_variables(step: Step, where: str, key: str, text: str) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from pathlib import Path as FilePath
 from typing import Any, NoReturn
 
@@ -23,6 +24,8 @@ MAX_DEPTH = 100
 """Deeper nested JSON is refused: no dataflow needs it, and it would exhaust the stack of what reads it."""
 
 _MAX_DIGITS = 1000
+_LIKENESS = 0.8
+"""From 0 to 1: "nxt" is a slip of "next", "text" is not."""
 _STEP_KEYS = ("id", "type", "params", "next", "error")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -323,7 +326,7 @@ def _targets(value: Any) -> tuple[str, ...]:
 
 
 def _misspelt(item: Mapping[str, Any], known: Sequence[str], *, place: str, step: str | None) -> list[Problem]:
-    """Unknown keys are kept and allowed; one that differs from a known key by a letter is likely a slip."""
+    """Unknown keys are kept and allowed; one that differs from a known key by a letter or two is likely a slip."""
     found = []
     for key in item:
         close = [name for name in known if name not in item and _almost(key, name)]
@@ -337,7 +340,9 @@ def _misspelt(item: Mapping[str, Any], known: Sequence[str], *, place: str, step
 
 def _almost(key: str, name: str) -> bool:
     key, name = key.strip().lower(), name.lower()
-    return key == name or key.rstrip("s") == name.rstrip("s") or sorted(key) == sorted(name)
+    if key.rstrip("s") == name.rstrip("s") or sorted(key) == sorted(name):
+        return True
+    return SequenceMatcher(None, key, name).ratio() >= _LIKENESS
 
 
 def _wrong_type(place: str, wanted: str, value: Any, *, step: str | None = None, hint: str = "") -> Problem:

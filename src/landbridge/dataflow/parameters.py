@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -11,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from landbridge.dataflow import problems as codes
 from landbridge.dataflow.catalogue import ComponentInfo
-from landbridge.dataflow.model import Step
+from landbridge.dataflow.model import JsonObject, Step
 from landbridge.dataflow.problems import Problem, did_you_mean, error, warning
 from landbridge.dataflow.variables import MASK, holds_unresolved, is_secret_name, suggested_reference
 from landbridge.errors import LandbridgeError
@@ -79,6 +80,44 @@ def secret_values(step: Step, info: ComponentInfo) -> frozenset[str]:
         return frozenset()
     keys = _keys(info.params_model, step.params, "")
     return frozenset(key.value for key in keys if key.secret and isinstance(key.value, str) and key.value)
+
+
+def map_secrets(step: Step, info: ComponentInfo | None, change: Callable[[str, str], str]) -> JsonObject:
+    """The parameters of a step with every secret text changed.
+
+    What is filled in later, such as a reference to a stored secret, is none.
+
+    Args:
+        step: The step; it stays as it is.
+        info: Its component; without one secrets are told by their names.
+        change: Gets the place of a secret within the parameters, and its value or the mask; gives what to put there.
+    """
+    return _map_secrets(info.params_model if info else None, step.params, "", change)
+
+
+def _map_secrets(
+    model: type[BaseModel] | None, params: JsonObject, place: str, change: Callable[[str, str], str]
+) -> JsonObject:
+    fields = {spelling: info for info in _spellings(model).values() for spelling in info[1]} if model else {}
+    result: JsonObject = {}
+    for name, value in params.items():
+        field = fields[name][0] if name in fields else None
+        here = f"{place}.{name}" if place else name
+        nested = _nested_model(field.annotation) if field else None
+        if isinstance(value, str):
+            is_open = holds_unresolved(value) and value != MASK
+            is_secret = value and not is_open and _Key(name, field, value, here).secret
+            result[name] = change(here, value) if is_secret else value
+        elif isinstance(value, dict):
+            result[name] = _map_secrets(nested, value, here, change)
+        elif isinstance(value, list):
+            result[name] = [
+                _map_secrets(nested, item, f"{here}[{index}]", change) if isinstance(item, dict) else item
+                for index, item in enumerate(value)
+            ]
+        else:
+            result[name] = value
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +267,25 @@ def _from_pydantic(
     return list(found.values())
 
 
+_WORDS = {
+    "a valid dictionary": "an object",
+    "a valid list": "a list",
+    "a valid string": "a text",
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+}
+"""Pydantic's words for Python's types, and those for JSON's."""
+
+
 def _message(name: str, text: str) -> str:
     """Pydantic's text with the parameter's name in it."""
     text = text.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    text = text.replace("Input should be", f"{name} should be", 1)
+    if text.startswith("Input should be"):
+        text = text.replace("'", '"').replace("Input should be", f"{name} should be", 1)
+        for theirs, ours in _WORDS.items():
+            text = text.replace(theirs, ours)
+        text = text.partition(", unable to parse")[0]
     return text if text.startswith(name) else f"{name}: {text[:1].lower()}{text[1:]}"
 
 
@@ -272,4 +326,7 @@ def _field_hint(model: type[BaseModel], location: Location) -> str:
     if field is None or not field.description:
         return ""
     examples = [example for example in field.examples or () if example not in ("", None, MASK)]
-    return f"{field.description} Example: {examples[0]}" if examples else field.description
+    if not examples:
+        return field.description
+    example = examples[0] if isinstance(examples[0], str) else json.dumps(examples[0], ensure_ascii=False, default=str)
+    return f"{field.description} Example: {example}"

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Final, Literal
 
 from landbridge.dataflow import problems as codes
-from landbridge.dataflow.catalogue import Catalogue, ComponentInfo, Kind, Port
+from landbridge.dataflow.catalogue import Catalogue, ComponentInfo, Kind, Port, unknown_component
 from landbridge.dataflow.model import Dataflow, Step
 from landbridge.dataflow.problems import (
     DataflowError,
@@ -26,6 +26,8 @@ EMPTY_FILE: Final = "file.empty"
 """The one component that takes records and may yet be the first step: it only writes an empty marker file."""
 
 EdgeKind = Literal["next", "error"]
+
+_WRITERS: Final[frozenset[Kind]] = frozenset(("file_writer", "record_writer"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,8 @@ def describe_steps(flow: Dataflow, catalogue: Catalogue) -> tuple[dict[str, Comp
             problems.append(error(codes.COMPONENT_NOT_LOADED, message, step=step.id, field=place, hint=hint))
             continue
         if info is None:
-            otherwise = "`landbridge components` lists what there is."
-            # Ids share long beginnings, so that only a close likeness is a slip and not another component.
-            hint = did_you_mean(step.type, catalogue.ids(), otherwise=otherwise, cutoff=0.85)
-            message = f'unknown component "{step.type}"'
-            problems.append(error(codes.UNKNOWN_COMPONENT, message, step=step.id, field=place, hint=hint))
+            unknown = unknown_component(step.type, catalogue.ids())
+            problems.append(error(unknown.code, unknown.message, step=step.id, field=place, hint=unknown.hint))
             continue
         infos[step.id] = info
     return infos, problems
@@ -190,7 +189,7 @@ def check_graph(
     for index, step in enumerate(flow.steps):
         if step.id in infos:
             problems += _check_ports(step, infos, index=index, catalogue=catalogue)
-    if not errors_of(problems):
+    if complete and not errors_of(problems):
         problems += _check_reached(flow, infos)
     return problems
 
@@ -332,6 +331,22 @@ def _check_reached(flow: Dataflow, infos: Mapping[str, ComponentInfo]) -> list[P
         warning(codes.NOT_REACHED, message, step=step.id, field=_place(flow, step))
         for step in flow.steps
         if step.id not in reached
+    ]
+
+
+def check_ends(flow: Dataflow, infos: Mapping[str, ComponentInfo]) -> list[Problem]:
+    """A warning for each step after which nothing comes, though it only hands on."""
+    hint = "Name a step that writes in its next, such as datasource.write.sftp."
+    return [
+        warning(
+            codes.ENDS_WITHOUT_WRITER,
+            f"the path ends here, and {step.type} writes nothing: its {infos[step.id].outputs} go nowhere",
+            step=step.id,
+            field=_place(flow, step),
+            hint=hint,
+        )
+        for step in flow.steps
+        if step.id in infos and not step.next and infos[step.id].kind not in _WRITERS
     ]
 
 

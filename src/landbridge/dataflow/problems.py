@@ -34,6 +34,8 @@ NOT_REACHED: Final = "LB-1027"
 DUPLICATE_TARGET: Final = "LB-1028"
 ERROR_EDGE_IGNORED: Final = "LB-1029"
 NEXT_IS_ALSO_ERROR: Final = "LB-1030"
+ENDS_WITHOUT_WRITER: Final = "LB-1031"
+SAME_FILE_NAME: Final = "LB-1032"
 UNKNOWN_VARIABLE: Final = "LB-1040"
 BAD_TIME: Final = "LB-1041"
 UNFILLED_PLACEHOLDER: Final = "LB-1042"
@@ -42,6 +44,7 @@ MASKED_VALUE: Final = "LB-1044"
 PLAIN_CREDENTIAL: Final = "LB-1045"
 VARIABLE_OUT_OF_PLACE: Final = "LB-1046"
 NO_VALUE: Final = "LB-1047"
+UNKNOWN_PLACEHOLDER: Final = "LB-1048"
 BAD_SCHEDULING: Final = "LB-1060"
 UNKNOWN_PARAM: Final = "LB-1070"
 MISSING_PARAM: Final = "LB-1071"
@@ -74,14 +77,17 @@ CODES: Final[dict[str, str]] = {
     DUPLICATE_TARGET: "`next` or `error` names the same step twice.",
     ERROR_EDGE_IGNORED: "A step that does not handle single records has an error path; it is ignored.",
     NEXT_IS_ALSO_ERROR: "`next` and `error` of a step name the same step, which gets both kinds of records.",
+    ENDS_WITHOUT_WRITER: "A path ends in a step that writes nothing, so that what flows into it is lost.",
+    SAME_FILE_NAME: "Two steps make files of the same name, and one writer gets both: the second replaces the first.",
     UNKNOWN_VARIABLE: "A parameter holds a variable that does not exist.",
     BAD_TIME: "A time pattern or a time shift of `${now}` cannot be understood.",
     UNFILLED_PLACEHOLDER: "A placeholder of a template has no value yet.",
-    UNRESOLVED_REFERENCE: "A secret or an environment variable that a parameter refers to is not set.",
+    UNRESOLVED_REFERENCE: "A secret or an environment variable that a parameter refers to is not set, or is empty.",
     MASKED_VALUE: "A parameter holds the mask ******** in place of a secret.",
     PLAIN_CREDENTIAL: "A secret stands in the dataflow as plain text.",
     VARIABLE_OUT_OF_PLACE: "A variable stands where it is not replaced.",
     NO_VALUE: "A variable has no value in this run.",
+    UNKNOWN_PLACEHOLDER: "A value is given for a placeholder that the dataflow does not have.",
     BAD_SCHEDULING: "A field of a scheduling holds a value that cannot be understood.",
     UNKNOWN_PARAM: "A parameter is not known to the component; it is kept and ignored.",
     MISSING_PARAM: "A required parameter is missing.",
@@ -162,9 +168,15 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "", cutoff
 
     ``cutoff`` is the least likeness from 0 to 1, as in ``difflib.get_close_matches``.
     """
+    close = closest(word, known, cutoff=cutoff)
+    return f'Did you mean "{close}"?' if close else otherwise
+
+
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The ``known`` word that is most like ``word``; None when none is close (see ``did_you_mean``)."""
     by_lower = {name.lower(): name for name in known}
     close = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=cutoff)
-    return f'Did you mean "{by_lower[close[0]]}"?' if close else otherwise
+    return by_lower[close[0]] if close else None
 
 
 def quoted(names: Iterable[str]) -> str:

@@ -16,6 +16,10 @@ token                        becomes
 ``{{name}}``                 a value given for this run; also inside base64 scripts
 ===========================  ==========================================================================
 
+A reference to something empty is an error as one to nothing is. What stands behind ``${secret:…}`` is a secret;
+what stands behind ``${env:…}`` is one where the parameter or the variable is named like one, so that messages
+still tell folders and hosts.
+
 In a parameter ``where`` a time without a pattern becomes milliseconds since 1970, because the query compares
 it with a timestamp. In ``replacement``, ``${name}`` may be a named group of the regular expression and is
 left alone when it is no variable. Scripts keep their ``${…}``, which is JavaScript.
@@ -35,7 +39,7 @@ from typing import Any, Final, Literal, Protocol
 from landbridge.dataflow import problems as codes
 from landbridge.dataflow.java_time import compile_format
 from landbridge.dataflow.model import Dataflow, Step
-from landbridge.dataflow.problems import DataflowError, Problem, did_you_mean, error
+from landbridge.dataflow.problems import DataflowError, Problem, closest, did_you_mean, error
 from landbridge.errors import FlowError
 
 MASK: Final = "********"
@@ -124,7 +128,7 @@ class Resolved:
 
     Attributes:
         flow: Its parameters may hold secrets: never show or store it.
-        secrets: The values that came from references, for the redaction of logs.
+        secrets: The values of secrets that came from references, to be masked in all that is shown or kept.
     """
 
     flow: Dataflow = field(repr=False)
@@ -169,6 +173,22 @@ def is_secret_name(param: str) -> bool:
 def texts(value: Any, place: str) -> Iterator[tuple[str, str, str]]:
     """Every text in a JSON value as place, name of the nearest key, and text."""
     yield from _texts(value, place, place.rpartition(".")[2])
+
+
+def placeholders_of(flow: Dataflow) -> frozenset[str]:
+    """The names of all placeholders of a dataflow that a value would fill."""
+    found = {*PLACEHOLDER.findall(flow.name), *PLACEHOLDER.findall(flow.description)}
+    for step in flow.steps:
+        for _, key, text in texts(step.params, "params"):
+            found.update(placeholders_in(text, key=key))
+    return frozenset(found)
+
+
+def placeholders_in(text: str, *, key: str) -> list[str]:
+    """The names of the placeholders in the text of a parameter ``key``, each once."""
+    if key == "script":
+        return list(dict.fromkeys(SCRIPT_PLACEHOLDER.findall(decode_script(text) or text)))
+    return list(dict.fromkeys((*PLACEHOLDER.findall(text), *UPPER_PLACEHOLDER.findall(text))))
 
 
 def check_variable(inner: str) -> None:
@@ -216,7 +236,7 @@ class _Now:
             moment = _shifted(now.astimezone(UTC), self.amount, self.unit)
         except (OverflowError, ValueError):
             message = f"a shift of {self.amount:+d}{self.unit} leaves the calendar, which has the years 1 to 9999"
-            raise FlowError(codes.BAD_TIME, message) from None
+            raise FlowError(codes.BAD_TIME, message, hint="Shift by less.") from None
         if self.pattern is None and where:
             return str((moment - _EPOCH) // timedelta(milliseconds=1))
         return compile_format(self.pattern or DEFAULT_PATTERN)(moment)
@@ -321,8 +341,8 @@ class _Filler:
             name = match[1]
             if name in self.job.placeholders:
                 return self.job.placeholders[name]
-            close = did_you_mean(name, self.job.placeholders)
-            hint = f"Set it with --set {name}=value. {close}".rstrip()
+            close = closest(name, self.job.placeholders)
+            hint = f"Set it with --set {name}=value" + (f'; "{close}" was given.' if close else ".")
             message = f"{name_of(place)} holds the placeholder {match[0]}, which has no value"
             return fail(codes.UNFILLED_PLACEHOLDER, message, hint)
 
@@ -363,12 +383,12 @@ class _Filler:
 
     def _reference(self, reference: _Reference, *, key: str) -> str:
         value = self.source.find(reference.kind, reference.name)
-        if value is None:
+        if not value:  # an empty password would mean "no password": an archive that is not encrypted
             noun = "environment variable" if reference.kind == "env" else "secret"
             looked = "; ".join(self.source.places(reference.kind, reference.name))
-            message = f'the {noun} "{reference.name}" is not set'
+            message = f'the {noun} "{reference.name}" is {"not set" if value is None else "set, but empty"}'
             raise FlowError(codes.UNRESOLVED_REFERENCE, message, hint=f"Looked in: {looked}.")
-        if value and (reference.kind == "secret" or is_secret_name(key)):
+        if reference.kind == "secret" or is_secret_name(key) or is_secret_name(reference.name):
             self.secrets.add(value)
         return value
 

@@ -4,12 +4,10 @@ IdentitySync's ``azure.sas`` components name four addresses and no message forma
 speak; it follows Microsoft's identity platform for the first request and takes what such services answer to
 the second:
 
-1. ``POST {loginUrl}/oauth2/v2.0/token`` with the form fields ``grant_type=client_credentials``,
-``client_id``,
+1. ``POST {loginUrl}/oauth2/v2.0/token`` with the form fields ``grant_type=client_credentials``, ``client_id``,
    ``client_secret`` and ``scope`` (``{clientId}/.default`` unless the step says otherwise); the answer is
    JSON with ``access_token``.
-2. ``GET {authenticationUrl}{blobUri}`` with ``Authorization: Bearer {access_token}``; a service that answers
-405 is
+2. ``GET {authenticationUrl}{blobUri}`` with ``Authorization: Bearer {access_token}``; a service that answers 405 is
    asked by ``POST`` with an empty body. The answer holds the address of a container, or of a folder in it,
    together with its signature: as plain text, as a JSON string, or anywhere in a JSON object.
 """
@@ -28,6 +26,7 @@ import aiohttp
 from landbridge.errors import ConnectionFailed, LandbridgeError
 from landbridge.remote import failures
 from landbridge.remote.endpoint import LOOPBACK, checked_endpoint
+from landbridge.remote.http import content_of
 from landbridge.remote.object_errors import busy
 from landbridge.remote.object_stores import azure_sas_folder
 from landbridge.remote.objects import ObjectFolder
@@ -81,7 +80,7 @@ async def signed_container(login: SasLogin) -> SignedContainer:
 
     Raises:
         FlowError: LB-1303, an address may not be used.
-        ConnectionFailed: LB-2101 unreachable, LB-2110 an answer cannot be understood.
+        ConnectionFailed: LB-2101 unreachable, LB-2110 an answer cannot be understood, LB-2111 it is too long.
         AuthError: LB-2104, one of the two refuses the credentials.
         TransientError: LB-3102 no answer in time, LB-3106 busy.
     """
@@ -153,7 +152,7 @@ async def _ask(session: aiohttp.ClientSession, method: str, url: str, *, login: 
     try:
         # Redirects are not followed: they would carry the secret to an address that nobody checked.
         async with session.request(method, url, allow_redirects=False, **request) as response:
-            body = await response.content.read(LARGEST_ANSWER_BYTES)
+            body = await content_of(response, host, max_bytes=LARGEST_ANSWER_BYTES)
             answer = _Answer(response.status, body.decode("utf-8", errors="replace"))
     except aiohttp.ClientConnectorError as error:
         raise failures.unreachable(host, port, error.os_error, timeout_s=login.timeout_s) from None

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import re
+from socket import gaierror
+
 from landbridge.errors import AuthError, ConnectionFailed, TransientError
+
+
+def reason_of(error: Exception) -> str:
+    """What the machine says of an error, in words: without the number, and without an address that is told anyway."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not {error.encoding.upper()} text"
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno is None:  # asyncio, after it has tried several addresses
+        numbers = re.findall(r"\[Errno (\d+)\]", str(error))
+        return os.strerror(int(numbers[0])) if numbers else str(error)
+    return os.strerror(error.errno) if error.errno > 0 and not isinstance(error, gaierror) else str(error.strerror)
 
 
 def unreachable(host: str, port: int, error: Exception, *, timeout_s: float) -> ConnectionFailed:
     """The server does not answer (LB-2101)."""
     late = isinstance(error, TimeoutError)
-    reason = f"no answer within {timeout_s:g} s" if late else getattr(error, "strerror", None) or str(error)
+    reason = f"no answer within {timeout_s:g} s" if late else reason_of(error)
     return ConnectionFailed(
         "LB-2101",
         f"cannot connect to {host}, port {port}: {reason}",

@@ -20,8 +20,7 @@ from landbridge.errors import ConnectionFailed, LandbridgeError, TransientError
 from landbridge.remote import failures
 from landbridge.remote.ftp_client import LOST, FtpClient, FtpLogin, explained
 from landbridge.remote.names import checked_name, upload_name
-from landbridge.remote.publish import Entry, is_abandoned, is_temporary
-from landbridge.remote.sftp_transfer import ReplacePolicy
+from landbridge.remote.publish import Announce, Entry, ReplacePolicy, is_abandoned, is_temporary
 
 T = TypeVar("T")
 
@@ -109,7 +108,7 @@ class FtpStore:
             with CancelScope(shield=True):
                 await to_thread.run_sync(client.end if client.idle else client.close)
 
-    async def create(self, name: str) -> FtpUpload:
+    async def create(self, name: str, *, announce: Announce | None = None) -> FtpUpload:
         """Begin the file ``name``; see ``Store.create``.
 
         Raises:
@@ -121,14 +120,34 @@ class FtpStore:
         if folder not in self._prepared:
             await self._prepare(folder)
             self._prepared.add(folder)
-        upload = FtpUpload(
-            self,
-            target=target,
-            temporary=upload_name(name, visible=self._visible_temporary),
-            replace_policy=self._replace_policy,
-        )
+        temporary = upload_name(name, visible=self._visible_temporary, lasting=announce is not None)
+        if announce:
+            await announce(temporary)
+        upload = FtpUpload(self, target=target, temporary=temporary, replace_policy=self._replace_policy)
         await upload.open()
         return upload
+
+    async def take_up(self, name: str, temporary: str) -> FtpUpload | None:
+        """An upload that another process has finished; see ``Store.take_up``.
+
+        Raises:
+            FlowError: LB-1301, a name leads out of the folder.
+        """
+        size = await self.stored_size(temporary)
+        if size is None:
+            return None
+        return FtpUpload(
+            self,
+            target=checked_name(name),
+            temporary=temporary,
+            replace_policy=self._replace_policy,
+            finished_bytes=size,
+        )
+
+    async def stored_size(self, name: str) -> int | None:
+        """The size of a file; see ``Store.stored_size``."""
+        checked = checked_name(name)
+        return await self.command(lambda client: client.stored_size(checked), what=checked)
 
     async def check(self) -> None:
         """Prove that the folder can be listed.
@@ -245,16 +264,27 @@ class _LostError(Exception):
 class FtpUpload:
     """A file being written to an FTP server; see ``publish.Upload``."""
 
-    def __init__(self, store: FtpStore, *, target: str, temporary: str, replace_policy: ReplacePolicy) -> None:
+    def __init__(
+        self,
+        store: FtpStore,
+        *,
+        target: str,
+        temporary: str,
+        replace_policy: ReplacePolicy,
+        finished_bytes: int | None = None,
+    ) -> None:
+        self.temporary = temporary
         self._store = store
         self._target = target
         self._temporary = temporary
         self._replace_policy = replace_policy
         self._buffer = bytearray()
-        self._sent = 0
+        self._sent = finished_bytes or 0
         self._client: FtpClient | None = None
         self._data: socket.socket | None = None
-        self._state: Literal["open", "finished", "published", "discarded"] = "open"
+        self._state: Literal["open", "finished", "published", "discarded"] = (
+            "open" if finished_bytes is None else "finished"
+        )
 
     async def open(self) -> None:
         """Open the connection and create the temporary file."""
@@ -352,8 +382,10 @@ class FtpUpload:
             client.rename(self._temporary, self._target)
         except ftplib.error_perm:
             existing = client.stored_size(self._target)
-            if client.stored_size(self._temporary) is None and existing == self._sent:
-                return  # the answer to the first attempt was lost with its connection
+            if client.stored_size(self._temporary) is None:
+                if existing == self._sent:
+                    return  # the answer to the first attempt was lost with its connection
+                raise
             if existing is None:
                 raise
             if self._replace_policy == "fail":

@@ -26,6 +26,9 @@ the first byte (port 990). ``none``: never TLS."""
 DEFAULT_PORT = 21
 IMPLICIT_PORT = 990
 
+_NOT_THERE = "550"
+"""The reply for a file that does not exist, a folder where a file is expected, and a lack of permission."""
+
 LOST = (EOFError, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenPipeError)
 """What the library raises when the control or data connection is gone."""
 
@@ -126,7 +129,7 @@ class FtpClient(ftplib.FTP_TLS):
         try:
             return self.size(path)
         except ftplib.error_perm as error:
-            if str(error).startswith("550"):
+            if str(error).startswith(_NOT_THERE):
                 return None
         folder, _, name = path.rpartition("/")  # a server that does not know SIZE
         return next((entry.size for entry in self.entries(folder, hidden=True) if entry.name == name), None)
@@ -224,16 +227,28 @@ class FtpClient(ftplib.FTP_TLS):
 
     def _listed(self, *, hidden: bool) -> Iterator[Entry]:
         for name in self._names(hidden=hidden):
-            with suppress(ftplib.error_perm):  # a folder has no size
+            try:
                 size = self.size(name)
-                if size is not None:
-                    yield Entry(name=name, size=size, modified=self._modified(name))
+            except ftplib.error_perm as error:
+                if not str(error).startswith(_NOT_THERE):
+                    raise  # without sizes all files would look like folders, and be left out
+                continue
+            if size is not None:
+                yield Entry(name=name, size=size, modified=self._modified(name))
 
     def _names(self, *, hidden: bool) -> list[str]:
-        for arguments in (["-a"], []) if hidden else ([],):
-            with suppress(ftplib.error_perm):  # -a is not known everywhere, and an empty folder may be a 550
-                return [name.rpartition("/")[2] for name in self.nlst(*arguments)]
-        return []
+        if hidden:
+            with suppress(ftplib.error_perm):  # -a is not known everywhere
+                return self._listed_names("-a")
+        try:
+            return self._listed_names()
+        except ftplib.error_perm as error:
+            if not str(error).startswith(_NOT_THERE) or _is_denial(str(error)):
+                raise
+            return []  # so some servers say that a folder is empty
+
+    def _listed_names(self, *arguments: str) -> list[str]:
+        return [name.rpartition("/")[2] for name in self.nlst(*arguments)]
 
     def _modified(self, name: str) -> datetime:
         try:
@@ -282,11 +297,15 @@ class explained:  # noqa: N801 - reads as a statement
                 f'{where} cannot serve "{self._what}" at the moment: {reply}',
                 hint="Run the job again.",
             )
-        if "denied" in text or "permi" in text or reply.startswith(("532", "553")):
+        if _is_denial(reply) or reply.startswith(("532", "553")):
             return failures.denied(self._what, where)
-        if reply.startswith("550"):
+        if reply.startswith(_NOT_THERE):
             return failures.missing(self._what, where)
         return failures.refused(self._what, where, reply)
+
+
+def _is_denial(reply: str) -> bool:
+    return any(word in reply.lower() for word in ("denied", "permi", "privilege"))
 
 
 def _tls_context(login: FtpLogin) -> ssl.SSLContext:

@@ -131,9 +131,10 @@ class Client:
             TransientError: LB-3204; the site is out of order.
         """
         repetition = Repetition(self._retries, may_repeat=may_repeat, unknown=codes.unknown_outcome)
-        if self._imports is not None and method == _ONE_MINUTE_LIMITED and "UID" in parameters:
-            await self._imports.wait(parameters["UID"])
         while True:
+            if self._imports is not None and method == _ONE_MINUTE_LIMITED and "UID" in parameters:
+                # Each attempt counts at the other side, also one whose answer was lost.
+                await self._imports.wait(parameters["UID"])
             try:
                 answer = await self._attempt(method, parameters, repetition)
             except Attempt as failed:
@@ -195,7 +196,7 @@ class Client:
 
     async def _attempt(self, method: str, parameters: Mapping[str, str], repetition: Repetition) -> Answer:
         await self._paces.for_method(method).wait()
-        url = self.login.address(method)
+        url, offset_s = self.login.address(method), self._clock_offset_s
         reply = await self._http.post_form(url, self._body(url, parameters), headers=self._headers())
         self._has_answered = True
         if not reply.body.strip():
@@ -208,7 +209,7 @@ class Client:
             raise self._not_understood(method) from None
         if codes.is_done(envelope.error_code):
             return Answer(reply.body, repetition.is_uncertain)
-        if envelope.error_code == codes.EXPIRED and self._follows_clock(reply):
+        if envelope.error_code == codes.EXPIRED and self._follows_clock(reply, tried_s=offset_s):
             return await self._attempt(method, parameters, repetition)
         raise codes.failure(
             envelope,
@@ -254,8 +255,15 @@ class Client:
             return FORM
         return {**FORM, "Authorization": f"Bearer {bearer_token(self.login, now_s=time.time() + self._clock_offset_s)}"}
 
-    def _follows_clock(self, reply: Reply) -> bool:
-        """Take over the other side's clock, once; whether that changed anything. The vendor's Java SDK does it, too."""
+    def _follows_clock(self, reply: Reply, *, tried_s: float) -> bool:
+        """Take over the other side's clock, once; whether that changed anything. The vendor's Java SDK does it, too.
+
+        Args:
+            reply: The reply to the call that came too late.
+            tried_s: The offset that this call was made with; another one may have corrected it meanwhile.
+        """
+        if self._clock_offset_s != tried_s:
+            return True
         if self._clock_offset_s or reply.date is None or self.login.authentication is Authentication.SECRET:
             return False
         try:

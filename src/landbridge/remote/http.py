@@ -108,7 +108,7 @@ class Session:
             async with self._http.post(
                 url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
             ) as response:
-                content = await _content(response, host)
+                content = await content_of(response, host, max_bytes=MAX_REPLY_BYTES)
                 reply = Reply(response.status, content, response.headers.get("Date"))
         except aiohttp.ClientConnectorCertificateError:
             raise _untrusted(host) from None
@@ -145,18 +145,24 @@ async def session(*, connections: int, timeout_s: float, encrypted: bool) -> Asy
         yield Session(http, timeout_s=timeout_s)
 
 
-async def _content(response: aiohttp.ClientResponse, host: str) -> bytes:
-    if response.content_length is not None and response.content_length <= MAX_REPLY_BYTES:
+async def content_of(response: aiohttp.ClientResponse, host: str, *, max_bytes: int) -> bytes:
+    """The whole body of a reply, however it is cut and compressed.
+
+    Raises:
+        ConnectionFailed: LB-2111, it has more than ``max_bytes``.
+    """
+    announced, is_packed = response.content_length, "Content-Encoding" in response.headers
+    if announced is not None and announced <= max_bytes and not is_packed:
         return await response.read()
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
         size += len(chunk)
-        if size > MAX_REPLY_BYTES:
+        if size > max_bytes:
             raise ConnectionFailed(
                 "LB-2111",
-                f"{host} sent a reply of more than {MAX_REPLY_BYTES >> 20} MB",
-                hint="Ask for smaller pages.",
+                f"{host} sent a reply of more than {max_bytes >> 20} MB",
+                hint="Ask for smaller pages, or check the address.",
             )
         chunks.append(chunk)
     return b"".join(chunks)

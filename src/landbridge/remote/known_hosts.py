@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ from landbridge.errors import ConnectionFailed, FlowError, HostKeyChanged, Stora
 from landbridge.remote import failures
 
 DEFAULT_PORT = 22
+
+_DIGEST = re.compile("[A-Za-z0-9+/]{43}")
+"""A SHA-256 in base64 without padding."""
 
 KEY_TYPES: Sequence[Sequence[str]] = (
     ("ssh-ed25519",),
@@ -86,11 +90,11 @@ def pins_for(host: str, port: int, *, host_key: str | None = None) -> Pins:
     except FileNotFoundError:
         return Pins()
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError("LB-7103", f'the file of pinned host keys "{path}" cannot be read: {error}') from None
+        raise _unusable(path, f"cannot be read: {failures.reason_of(error)}", hint="Let this user read it.") from None
     try:
         pinned = asyncssh.import_known_hosts(text)
     except ValueError as error:
-        raise StorageError("LB-7103", f'the file of pinned host keys "{path}" is damaged: {error}') from None
+        raise _unusable(path, f"is damaged: {error}", hint="Correct the line, or pin the keys again.") from None
     # The name is matched together with its port, as it is written in the file: given apart, a port without a
     # pin would fall back on the pin of the host's port 22.
     keys, authorities, revoked, *_ = pinned.match(_file_name(host, port), "", None)
@@ -145,7 +149,7 @@ async def pin(host: str, port: int = DEFAULT_PORT, *, key: str, timeout_s: float
 
     Raises:
         FlowError: LB-1302, ``key`` can be read neither as a fingerprint nor as a key.
-        HostKeyChanged: LB-2103, the server offers other keys than the announced one.
+        HostKeyChanged: LB-2112, the server offers other keys than the announced one.
         ConnectionFailed: LB-2101 when it cannot be reached, LB-2107 when it does not speak SSH.
         StorageError: LB-7103, the pin file cannot be written.
     """
@@ -156,7 +160,7 @@ async def pin(host: str, port: int = DEFAULT_PORT, *, key: str, timeout_s: float
         offered = await offered_keys(host, port, timeout_s=timeout_s)
         matching = [candidate for candidate in offered if fingerprint(candidate) in announced.fingerprints]
         if not matching:
-            raise changed_key(host, port, expected=announced.expected, offered=", ".join(map(fingerprint, offered)))
+            raise _not_the_announced(host, port, announced=announced, offered=offered)
         chosen = matching[0]
     _store(_file_name(host, port), chosen)
     return fingerprint(chosen)
@@ -184,6 +188,21 @@ def changed_key(host: str, port: int, *, expected: str, offered: str) -> HostKey
     )
 
 
+def _not_the_announced(host: str, port: int, *, announced: Pins, offered: Sequence[asyncssh.SSHKey]) -> HostKeyChanged:
+    """The error for a server that does not have the key that is to be pinned (LB-2112).
+
+    It does not tell how to pin what is offered: who was told a fingerprint should believe its owner, not the server.
+    """
+    label = host_label(host, port)
+    return HostKeyChanged(
+        "LB-2112",
+        f"{label} does not offer the key {announced.expected}, but {', '.join(map(fingerprint, offered))}. "
+        "Nothing was pinned",
+        hint="Compare the fingerprint with what the server's owner told you. If it is right, then what answers is "
+        "another machine: do not trust it, and ask the owner.",
+    )
+
+
 def no_ssh(host: str, port: int, error: Exception) -> ConnectionFailed:
     """The error for a server that does not speak SSH as we do (LB-2107)."""
     return ConnectionFailed(
@@ -196,7 +215,14 @@ def no_ssh(host: str, port: int, error: Exception) -> ConnectionFailed:
 def _step_pin(value: str) -> Pins:
     text = value.strip()
     if text.upper().startswith("SHA256:"):
-        return Pins(fingerprints=frozenset({"SHA256:" + text[7:].rstrip("=")}))
+        digest = text[7:].rstrip("=")
+        if not _DIGEST.fullmatch(digest):
+            raise FlowError(
+                "LB-1302",
+                "the fingerprint is not whole: behind SHA256: stand 43 letters, digits, + and /",
+                hint="Copy it whole, as `ssh-keygen -lf` prints it.",
+            )
+        return Pins(fingerprints=frozenset({"SHA256:" + digest}))
     try:
         return Pins(keys=(asyncssh.import_public_key(text),))
     except asyncssh.KeyImportError:
@@ -222,7 +248,8 @@ def _store(name: str, key: asyncssh.SSHKey) -> None:
         draft.chmod(0o600)
         draft.replace(path)
     except OSError as error:
-        raise StorageError("LB-7103", f'the file of pinned host keys "{path}" cannot be written: {error}') from None
+        reason = failures.reason_of(error)
+        raise _unusable(path, f"cannot be written: {reason}", hint="Let this user write to its folder.") from None
 
 
 def _lines(path: Path) -> list[str]:
@@ -235,3 +262,7 @@ def _is_pin_of(line: str, name: str) -> bool:
     """Whether a line pins exactly this server; lines for several names or patterns are left alone."""
     fields = line.split()
     return bool(fields) and fields[0] == name
+
+
+def _unusable(path: Path, what: str, *, hint: str) -> StorageError:
+    return StorageError("LB-7103", f'the file of pinned host keys "{path}" {what}', hint=hint)

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, NoReturn, Self, TypeVar
@@ -16,7 +17,7 @@ from anyio import to_thread
 from landbridge.errors import ConnectionFailed, LandbridgeError, StorageError
 from landbridge.remote import failures
 from landbridge.remote.names import checked_name, upload_name
-from landbridge.remote.publish import Entry, is_abandoned, is_temporary
+from landbridge.remote.publish import Announce, Entry, is_abandoned, is_temporary
 
 T = TypeVar("T")
 
@@ -82,7 +83,27 @@ class LocalStore:
         finally:
             file.close()
 
-    async def create(self, name: str) -> LocalUpload:
+    async def read_range(self, name: str, start: int, end: int, *, modified: datetime) -> AsyncGenerator[bytes]:
+        """The bytes of ``name`` from ``start`` up to ``end``, in pieces of a megabyte.
+
+        Raises:
+            TransientError: The file is gone (LB-3105) or was changed after ``modified`` (LB-3104).
+            ConnectionFailed: The file may not be read (LB-2202).
+        """
+        path = self._folder / checked_name(name)
+        file = await _in_thread(lambda: self._open_to_read(path), path)
+        try:
+            await _in_thread(lambda: file.seek(start), path)
+            left = end - start
+            while left and (chunk := await _in_thread(partial(file.read, min(left, BLOCK_BYTES)), path)):
+                left -= len(chunk)
+                yield chunk
+            if left or datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC) != modified:
+                raise failures.changed(str(path), HERE)
+        finally:
+            file.close()
+
+    async def create(self, name: str, *, announce: Announce | None = None) -> LocalUpload:
         """Begin the file ``name``; see ``Store.create``.
 
         Raises:
@@ -91,12 +112,38 @@ class LocalStore:
             StorageError: LB-7101, the disk is full.
         """
         target = self._folder / checked_name(name)
-        temporary = self._folder / upload_name(name, visible=self._visible_temporary)
+        temporary_name = upload_name(name, visible=self._visible_temporary, lasting=announce is not None)
+        if announce:
+            await announce(temporary_name)
+        temporary = self._folder / temporary_name
         file = await _in_thread(lambda: self._open(target.parent, temporary), target)
         if target.parent not in self._cleaned:
             self._cleaned.add(target.parent)
             await _in_thread(lambda: _clean(target.parent), target.parent)
-        return LocalUpload(target=target, temporary=temporary, file=file)
+        return LocalUpload(target=target, temporary=temporary, file=file, temporary_name=temporary_name)
+
+    async def take_up(self, name: str, temporary: str) -> LocalUpload | None:
+        """An upload that another process has finished; see ``Store.take_up``.
+
+        Raises:
+            FlowError: LB-1301, a name leads out of the folder.
+            ConnectionFailed: LB-2202, the file may not be read.
+        """
+        target = self._folder / checked_name(name)
+        path = self._folder / checked_name(temporary)
+        try:
+            file = await to_thread.run_sync(lambda: path.open("rb"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            _explain(error, path)
+        file.close()  # a closed file is a finished one
+        return LocalUpload(target=target, temporary=path, file=file, temporary_name=temporary)
+
+    async def stored_size(self, name: str) -> int | None:
+        """The size of a file; see ``Store.stored_size``."""
+        path = self._folder / checked_name(name)
+        return await _in_thread(lambda: path.stat().st_size if path.is_file() else None, path)
 
     async def check(self) -> None:
         """Prove that the folder can be listed.
@@ -142,7 +189,8 @@ class LocalStore:
 class LocalUpload:
     """A file being written to a folder of this machine; see ``publish.Upload``."""
 
-    def __init__(self, *, target: Path, temporary: Path, file: BinaryIO) -> None:
+    def __init__(self, *, target: Path, temporary: Path, file: BinaryIO, temporary_name: str) -> None:
+        self.temporary = temporary_name
         self._target = target
         self._temporary = temporary
         self._file = file
@@ -220,7 +268,13 @@ async def _in_thread(work: Callable[[], T], path: Path) -> T:
 def _explain(error: OSError, path: Path) -> NoReturn:
     found: LandbridgeError
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR:
+        case errno.ENOTDIR | errno.EEXIST:
+            found = ConnectionFailed(
+                "LB-2204",
+                f'"{_file_in_the_way(path)}" is a file, not a folder',
+                hint="Correct the path, or move the file away.",
+            )
+        case errno.ENOENT:
             found = failures.missing(
                 str(_missing(path)),
                 HERE,
@@ -247,6 +301,11 @@ def _explain(error: OSError, path: Path) -> NoReturn:
         case _:
             found = StorageError("LB-7102", f'"{path}": {error.strerror or error}', hint="Look at the machine's disk.")
     raise found from None
+
+
+def _file_in_the_way(path: Path) -> Path:
+    """The part of ``path`` that should be a folder and is none."""
+    return next((parent for parent in (*reversed(path.parents), path) if parent.exists() and not parent.is_dir()), path)
 
 
 def _missing(path: Path) -> Path:

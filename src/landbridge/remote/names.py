@@ -30,7 +30,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def upload_name(name: str, *, visible: bool) -> str:
+def upload_name(name: str, *, visible: bool, lasting: bool = False) -> str:
     """The temporary name for one upload of ``name``; see ``publish.temporary_name``.
 
     A hidden name gets a serial number, so that two jobs of one process never write into the same temporary
@@ -38,4 +38,4 @@ def upload_name(name: str, *, visible: bool) -> str:
     """
     if visible:
         return temporary_name(name, visible=True)
-    return temporary_name(f"{name}.{next(_SERIAL)}")
+    return temporary_name(f"{name}.{next(_SERIAL)}", lasting=lasting)

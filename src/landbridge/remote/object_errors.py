@@ -72,6 +72,12 @@ def explained(error: Exception, *, what: str, where: str) -> LandbridgeError:
     if isinstance(error, FileNotFoundError):
         return failures.gone(what, where)
     kind = type(error).__name__
+    if kind == "InvalidPathError":
+        return ConnectionFailed(
+            "LB-2205",
+            f'{where} cannot be listed: a key below "{what}" has an empty part, such as a//b',
+            hint="Rename that key or remove it, or set another prefix.",
+        )
     if kind == "PreconditionError":
         return failures.changed(what, where)
     if kind == "UnauthenticatedError" or status == 401:  # noqa: PLR2004 - HTTP's own numbers

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import obstore
 
-from landbridge.errors import LandbridgeError
+from landbridge.errors import LandbridgeError, TransientError
 from landbridge.remote import failures
 from landbridge.remote.names import checked_name
 from landbridge.remote.object_errors import explained
-from landbridge.remote.publish import Entry, is_abandoned, is_temporary
+from landbridge.remote.publish import Announce, Entry, is_abandoned, is_temporary
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, GetOptions, ObjectMeta
@@ -110,15 +110,30 @@ class ObjectFolder:
         finally:
             await chunks.aclose()
 
-    async def create(self, name: str) -> ObjectUpload:
+    async def create(self, name: str, *, announce: Announce | None = None) -> ObjectUpload:
         """Begin the object ``name``; see ``Store.create``. Nothing is sent before the first part is full.
+
+        Nothing is announced: only the process that began an upload can commit it.
 
         Raises:
             FlowError: LB-1301, the name leads out of the folder.
         """
-        folder = self._prefix.rstrip("/")
-        key = f"{folder}/{checked_name(name)}" if folder else checked_name(name)
-        return ObjectUpload(self, key=key)
+        del announce
+        return ObjectUpload(self, key=self._key(name))
+
+    async def take_up(self, name: str, temporary: str) -> ObjectUpload | None:
+        """No upload outlives its process; see ``Store.take_up``."""
+        del name, temporary
+        return None
+
+    async def stored_size(self, name: str) -> int | None:
+        """The size of an object; see ``Store.stored_size``."""
+        try:
+            return await self.size_of(self._key(name))
+        except TransientError as error:
+            if error.code == "LB-3105":
+                return None
+            raise
 
     async def check(self) -> None:
         """Prove that the bucket can be listed.
@@ -174,6 +189,10 @@ class ObjectFolder:
         """The size of an object."""
         meta = await self.call(lambda: obstore.head_async(self._store, key), what=key)
         return int(meta["size"])
+
+    def _key(self, name: str) -> str:
+        folder = self._prefix.rstrip("/")
+        return f"{folder}/{checked_name(name)}" if folder else checked_name(name)
 
     @property
     def _base(self) -> str:
@@ -250,6 +269,8 @@ def _unchanged(tag: str | None) -> GetOptions:
 
 class ObjectUpload:
     """An object being written; see ``publish.Upload``."""
+
+    temporary: None = None
 
     def __init__(self, folder: ObjectFolder, *, key: str) -> None:
         self._folder = folder

@@ -15,15 +15,18 @@ import os
 import re
 import socket
 import zlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 ABANDONED_AFTER = timedelta(hours=24)
 """A temporary file of another machine counts as abandoned when nothing was written to it for this long."""
+
+ReplacePolicy = Literal["fail", "deleteFirst"]
+"""What to do when a server cannot replace an existing file in one step."""
 
 _SUFFIX = ".uploading"
 _TEMPORARY = re.compile(r"^\..*\.lb-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)\.uploading$", re.DOTALL)
@@ -53,6 +56,13 @@ class Upload(Protocol):
     async def discard(self) -> None:
         """Remove the temporary file. Safe to call at any point before ``publish``, also twice."""
 
+    @property
+    def temporary(self) -> str | None:
+        """Name of the temporary file, relative to the folder; None where nobody but this process can publish it."""
+
+
+Announce: TypeAlias = Callable[[str], Awaitable[None]]
+
 
 class Store(Protocol):
     """A folder of files on the other side: SFTP, FTP, an object store, a local folder."""
@@ -63,8 +73,21 @@ class Store(Protocol):
     def read(self, name: str) -> AsyncGenerator[bytes]:
         """The content of a file in pieces of about a megabyte, from several requests in flight."""
 
-    async def create(self, name: str) -> Upload:
-        """Begin a file whose final name, relative to the folder, is ``name``; it may hold ``/``."""
+    async def create(self, name: str, *, announce: Announce | None = None) -> Upload:
+        """Begin a file.
+
+        Args:
+            name: Its final name, relative to the folder; it may hold ``/``.
+            announce: Given for a file that another process may publish: it is told the temporary name before that
+                exists, and ``clean`` leaves the file alone for a day, whoever is dead. Not called by stores where
+                no other process can.
+        """
+
+    async def take_up(self, name: str, temporary: str) -> Upload | None:
+        """The finished upload of ``name`` that another process left as ``temporary``; None where it is gone."""
+
+    async def stored_size(self, name: str) -> int | None:
+        """The size of the file ``name`` in bytes; None where there is none."""
 
     async def check(self) -> None:
         """Prove, without writing, that the folder can be reached. Raises ConnectionFailed."""
@@ -73,18 +96,19 @@ class Store(Protocol):
         """Remove temporary files whose writer is dead; the number removed."""
 
 
-def temporary_name(name: str, *, visible: bool = False) -> str:
+def temporary_name(name: str, *, visible: bool = False, lasting: bool = False) -> str:
     """The name under which a file is uploaded, in the same folder as ``name``.
 
     Args:
         name: Final name; may hold ``/``.
         visible: Use ``<name>.uploading``, as IdentitySync's ``temporaryUploadExtension`` promises to consumers.
             Otherwise the name is hidden and tells which process on which machine is writing.
+        lasting: Tell of a machine that is not this one, so that the file counts as abandoned by its age only.
     """
     if visible:
         return name + _SUFFIX
     folder, _, last = name.rpartition("/")
-    hidden = f".{last}.lb-{_host()}-{os.getpid()}-{_process_start(os.getpid())}{_SUFFIX}"
+    hidden = f".{last}.lb-{_nowhere() if lasting else _host()}-{os.getpid()}-{_process_start(os.getpid())}{_SUFFIX}"
     return f"{folder}/{hidden}" if folder else hidden
 
 
@@ -113,6 +137,11 @@ def _host() -> str:
     except OSError:
         identity = ""
     return f"{zlib.crc32((identity + socket.gethostname()).encode()):08x}"
+
+
+def _nowhere() -> str:
+    """A machine that is none, another one for each machine."""
+    return f"{int(_host(), 16) ^ 0xFFFFFFFF:08x}"
 
 
 def _process_start(pid: int) -> int:

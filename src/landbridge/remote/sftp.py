@@ -14,9 +14,9 @@ import asyncssh
 
 from landbridge.errors import ConnectionFailed
 from landbridge.remote.names import checked_name, upload_name
-from landbridge.remote.publish import Entry, is_abandoned, is_temporary
+from landbridge.remote.publish import Announce, Entry, ReplacePolicy, is_abandoned, is_temporary
 from landbridge.remote.sftp_session import SftpLogin, SftpSession
-from landbridge.remote.sftp_transfer import ReplacePolicy, SftpDownload, SftpUpload
+from landbridge.remote.sftp_transfer import SftpDownload, SftpUpload
 
 
 class SftpStore:
@@ -80,7 +80,7 @@ class SftpStore:
         finally:
             await download.close()
 
-    async def create(self, name: str) -> SftpUpload:
+    async def create(self, name: str, *, announce: Announce | None = None) -> SftpUpload:
         """Begin the file ``name``; see ``Store.create``.
 
         Raises:
@@ -92,10 +92,46 @@ class SftpStore:
         if folder not in self._prepared:
             await self._prepare(folder)
             self._prepared.add(folder)
-        temporary = self._path(upload_name(name, visible=self._visible_temporary))
-        upload = SftpUpload(self._session, target=target, temporary=temporary, replace_policy=self._replace_policy)
+        temporary = upload_name(name, visible=self._visible_temporary, lasting=announce is not None)
+        if announce:
+            await announce(temporary)
+        upload = self._upload(name, temporary)
         await upload.open()
         return upload
+
+    async def take_up(self, name: str, temporary: str) -> SftpUpload | None:
+        """An upload that another process has finished; see ``Store.take_up``.
+
+        Raises:
+            FlowError: LB-1301, a name leads out of the folder.
+        """
+        size = await self.stored_size(temporary)
+        return None if size is None else self._upload(checked_name(name), temporary, finished_bytes=size)
+
+    async def stored_size(self, name: str) -> int | None:
+        """The size of a file; see ``Store.stored_size``."""
+        path = self._path(checked_name(name))
+        try:
+            attributes = await self._session.call(partial(_stat, path=path), what=path)
+        except ConnectionFailed as error:
+            if error.code == "LB-2201":
+                return None
+            raise
+        return attributes.size or 0
+
+    async def remove(self, name: str) -> None:
+        """Remove a file; one that is gone already is no error.
+
+        Raises:
+            FlowError: LB-1301, the name leads out of the folder.
+            ConnectionFailed: The file may not be removed (LB-2202).
+        """
+        path = self._path(checked_name(name))
+        try:
+            await self._session.call(partial(_remove, path=path), what=path)
+        except ConnectionFailed as error:
+            if error.code != "LB-2201":
+                raise
 
     async def check(self) -> None:
         """Prove that the folder exists and can be entered.
@@ -111,7 +147,9 @@ class SftpStore:
                 return
             raise
         if attributes.permissions is not None and not S_ISDIR(attributes.permissions):
-            raise ConnectionFailed("LB-2204", f'"{where}" on {self._session.login.label} is not a folder')
+            raise ConnectionFailed(
+                "LB-2204", f'"{where}" on {self._session.login.label} is not a folder', hint="Correct the remotePath."
+            )
         await self._session.listing(where)
 
     async def clean(self) -> int:
@@ -125,6 +163,16 @@ class SftpStore:
             if error.code == "LB-2201":
                 return 0
             raise
+
+    def _upload(self, name: str, temporary: str, *, finished_bytes: int | None = None) -> SftpUpload:
+        return SftpUpload(
+            self._session,
+            target=self._path(name),
+            temporary=self._path(temporary),
+            temporary_name=temporary,
+            replace_policy=self._replace_policy,
+            finished_bytes=finished_bytes,
+        )
 
     def _path(self, name: str) -> str:
         return f"{self._folder.rstrip('/')}/{name}" if self._folder else name

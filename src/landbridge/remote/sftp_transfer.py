@@ -18,6 +18,7 @@ import asyncssh
 
 from landbridge.errors import ConnectionFailed, LandbridgeError, TransientError
 from landbridge.remote import failures
+from landbridge.remote.publish import ReplacePolicy
 from landbridge.remote.sftp_session import LOST, SftpSession, explained
 
 CHUNK_BYTES = 1 << 20
@@ -35,9 +36,6 @@ SMALLEST_REQUEST_BYTES = 32 << 10
 
 MAX_FAILURES = 3
 """Lost connections in a row, without a block in between, after which a transfer is given up."""
-
-ReplacePolicy = Literal["fail", "deleteFirst"]
-"""What to do when a server cannot replace an existing file in one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +141,12 @@ class SftpDownload:
             raise failures.gone(self._path, self._session.login.label) from None
         self._client, self._file = client, file
         version = await self._present(file)
+        if version[0] is None:
+            raise ConnectionFailed(
+                "LB-2205",
+                f'{self._session.login.label} does not tell the size of "{self._path}": it may be read in part only',
+                hint="Ask the server's owner to let SFTP's stat tell the sizes of files.",
+            )
         if self._version not in (None, version):
             raise self._changed()
         self._version = version
@@ -174,9 +178,28 @@ class SftpDownload:
 
 
 class SftpUpload:
-    """A file being written to an SFTP server; see ``publish.Upload``."""
+    """A file being written to an SFTP server; see ``publish.Upload``.
 
-    def __init__(self, session: SftpSession, *, target: str, temporary: str, replace_policy: ReplacePolicy) -> None:
+    Args:
+        session: An open session.
+        target: Path of the file.
+        temporary: Path under which it is written.
+        temporary_name: The same, relative to the store's folder.
+        replace_policy: See SftpStore.
+        finished_bytes: Size of an upload that another process has finished; None for a new one.
+    """
+
+    def __init__(
+        self,
+        session: SftpSession,
+        *,
+        target: str,
+        temporary: str,
+        temporary_name: str,
+        replace_policy: ReplacePolicy,
+        finished_bytes: int | None = None,
+    ) -> None:
+        self.temporary = temporary_name
         self._session = session
         self._target = target
         self._temporary = temporary
@@ -186,9 +209,11 @@ class SftpUpload:
         self._file: asyncssh.SFTPClientFile | None = None
         self._request_bytes, self._window = _request(self._client.limits.max_write_len)
         self._buffer = bytearray()
-        self._sent = 0
+        self._sent = finished_bytes or 0
         self._failures = 0
-        self._state: Literal["open", "finished", "published", "discarded"] = "open"
+        self._state: Literal["open", "finished", "published", "discarded"] = (
+            "open" if finished_bytes is None else "finished"
+        )
 
     async def open(self) -> None:
         """Create the temporary file."""
@@ -322,20 +347,30 @@ class SftpUpload:
         except asyncssh.SFTPOpUnsupported:
             await self._rename_plainly(client)
         except asyncssh.SFTPNoSuchFile:
-            # The answer to the first attempt may have been lost with its connection.
-            if (await client.stat(self._target)).size != self._sent:
+            if not await self._is_renamed(client):
                 raise
 
     async def _rename_plainly(self, client: asyncssh.SFTPClient) -> None:
         try:
             await client.rename(self._temporary, self._target)
+        except asyncssh.SFTPNoSuchFile:
+            if not await self._is_renamed(client):
+                raise
         except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
             if not await client.exists(self._target):
+                raise
+            if not await client.exists(self._temporary):
+                if await self._is_renamed(client):
+                    return
                 raise
             if self._replace_policy == "fail":
                 raise failures.irreplaceable(self._target, self._session.login.label) from None
             await client.remove(self._target)
             await client.rename(self._temporary, self._target)
+
+    async def _is_renamed(self, client: asyncssh.SFTPClient) -> bool:
+        """Whether the first attempt did it, whose answer was lost with its connection."""
+        return await client.exists(self._target) and (await client.stat(self._target)).size == self._sent
 
 
 def _request(limit_bytes: int) -> tuple[int, int]:

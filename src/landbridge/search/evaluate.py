@@ -65,7 +65,7 @@ def search(query: Query, records: Iterable[Record], *, default_limit: int = 300)
     found: list[Any] = [record for record in records if test(record)]
     total = len(found)
     if query.is_aggregate:
-        found = aggregate(query, found)
+        found = aggregate(query, ((record, 1) for record in found))
         total = total if not query.group_by else len(found)
     found = ordered(query.order_by, found)
     start = query.start or 0
@@ -230,23 +230,34 @@ def _take(target: dict[str, Any], record: Any, path: FieldPath, *, alias: str | 
             target[key] = rows
 
 
-def aggregate(query: Query, records: Iterable[Record]) -> list[dict[str, Any]]:
-    """The groups of a query with functions, in the order their first record was found."""
+def aggregate(query: Query, records: Iterable[tuple[Record, int]]) -> list[dict[str, Any]]:
+    """The groups of a query with functions, in the order their first record was found.
+
+    Args:
+        query: A query with functions or GROUP BY.
+        records: Records, each with the number of times it occurs; only what ``paths_read`` names is looked at.
+    """
     groups: dict[tuple[Any, ...], tuple[Record, list[_Total]]] = {}
     calls = [item for item in query.select if isinstance(item, Call)]
-    for record in records:
+    for record, times in records:
         key = tuple(sort_key(record, path) for path in query.group_by)
         if key not in groups:
             groups[key] = (record, [_Total() for _ in calls])
         for call, total in zip(calls, groups[key][1], strict=True):
             if call.path is None:
-                total.count += 1
+                total.count += times
             else:
                 for value in values_at(record, call.path):
-                    total.add(value)
+                    total.add(value, times)
     if not groups and not query.group_by:
         groups[()] = ({}, [_Total() for _ in calls])
     return [_group(query, first, totals) for first, totals in groups.values()]
+
+
+def paths_read(query: Query) -> list[FieldPath]:
+    """The paths of a record that ``aggregate`` looks at."""
+    functions = (item.path for item in query.select if isinstance(item, Call) and item.path is not None)
+    return list(dict.fromkeys((*query.group_by, *functions)))
 
 
 def _group(query: Query, first: Record, totals: Sequence[_Total]) -> dict[str, Any]:
@@ -271,17 +282,17 @@ class _Total:
         self._sum: float = 0
         self._squares: float = 0
 
-    def add(self, value: Any) -> None:
-        self.count += 1
+    def add(self, value: Any, times: int) -> None:
+        self.count += times
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return
         key = (_RANK_TEXT, value) if isinstance(value, str) else (_RANK_NUMBER, value)
         self.lowest = key if self.lowest is None or key < self.lowest else self.lowest
         self.highest = key if self.highest is None or key > self.highest else self.highest
         if not isinstance(value, str):
-            self._numbers += 1
-            self._sum += value
-            self._squares += float(value) * float(value)
+            self._numbers += times
+            self._sum += value * times
+            self._squares += float(value) * float(value) * times
 
     def result(self, function: Aggregate) -> Any:
         match function:

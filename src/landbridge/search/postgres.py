@@ -35,6 +35,19 @@ class PostgresDialect:
         text = f"(CASE WHEN {kind} IN ('string', 'boolean') THEN {plain} COLLATE \"C\" END)"
         return Fragment(rank), Fragment(number), Fragment(text)
 
+    def json_text(self, document: str, path: FieldPath) -> str:
+        """See ``Dialect.json_text``."""
+        return f'({self._value(document, path)})::text COLLATE "C"'
+
+    def is_array(self, document: str, path: FieldPath) -> str:
+        """See ``Dialect.is_array``."""
+        return f"json_typeof({self._value(document, path)}) = 'array'"
+
+    @staticmethod
+    def _value(document: str, path: FieldPath) -> str:
+        _json_path(path)
+        return f"{document}::json" + "".join(f" -> '{key}'" for key in path)
+
     def matches(self, value: str, pattern: str) -> Fragment:
         """See ``Dialect.matches``."""
         return Fragment(f"{value} ~ ?", (f"^(?:{pattern})$",))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias
 
+import msgspec
+
 from landbridge.search.query import (
     And,
     Compare,
@@ -106,10 +108,19 @@ class Dialect(Protocol):
         """SQL that is true where a text holds words between word separators."""
         ...
 
+    def json_text(self, document: str, path: FieldPath) -> str:
+        """SQL for the JSON text of the value at ``path``, without entering arrays; null where there is none."""
+        ...
+
+    def is_array(self, document: str, path: FieldPath) -> str:
+        """SQL that is true where the value at ``path`` is an array."""
+        ...
+
 
 TYPE_TEXT, TYPE_NUMBER, TYPE_TRUE, TYPE_FALSE = "text", "number", "true", "false"
 """The names of JSON types that ``Dialect.any_value`` gives; anything else is an object, an array or a null."""
 
+_DECODER: Final = msgspec.json.Decoder()
 _TRUE: Final = Fragment("1=1")
 _FALSE: Final = Fragment("1=0")
 
@@ -151,6 +162,38 @@ def order_by(keys: Sequence[Order], layout: Layout, dialect: Dialect) -> Fragmen
         parts.extend(Fragment(f"{part.text}{direction}", part.parameters) for part in (rank, *values))
     parts.append(Fragment(layout.identity))
     return Fragment(", ".join(part.text for part in parts), _parameters(parts))
+
+
+def parts(paths: Sequence[FieldPath], document: str, dialect: Dialect) -> str:
+    """SQL for what the documents have at some paths, a column each.
+
+    A column holds the JSON text of the value. Where an array stands on the way it holds all of the outermost value,
+    with a blank before it.
+    """
+    columns: list[str] = []
+    for path in paths:
+        text = dialect.json_text(document, path)
+        arrays = " OR ".join(dialect.is_array(document, path[:length]) for length in range(1, len(path)))
+        whole = f"' ' || {dialect.json_text(document, path[:1])}"
+        columns.append(f"CASE WHEN {arrays} THEN {whole} ELSE {text} END" if arrays else text)
+    return ", ".join(columns)
+
+
+def rebuilt(paths: Sequence[FieldPath], texts: Sequence[str | None]) -> dict[str, Any]:
+    """A record with only what stands at some paths; see ``parts``."""
+    record: dict[str, Any] = {}
+    # Short paths first: what stands below them is then there already.
+    for path, text in sorted(zip(paths, texts, strict=True), key=lambda part: len(part[0])):
+        if text is None:
+            continue
+        is_whole = text.startswith(" ")
+        *parents, last = path[:1] if is_whole else path
+        holder: Any = record
+        for key in parents:
+            holder = holder.setdefault(key, {}) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and (is_whole or last not in holder):
+            holder[last] = _DECODER.decode(text)
+    return record
 
 
 def value_test(condition: Compare | OneOf | Contains | Present | Matches, found: Found, dialect: Dialect) -> Fragment:

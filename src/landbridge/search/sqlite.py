@@ -78,6 +78,14 @@ class SqliteDialect:
         """See ``Dialect.has_words``."""
         return Fragment(f"search_words(?, {value})", (words,))
 
+    def json_text(self, document: str, path: FieldPath) -> str:
+        """See ``Dialect.json_text``."""
+        return f"({document} -> {json_path(path)})"
+
+    def is_array(self, document: str, path: FieldPath) -> str:
+        """See ``Dialect.is_array``."""
+        return f"json_type({document}, {json_path(path)}) = 'array'"
+
     @staticmethod
     def _unrolled(document: str, path: FieldPath, element: Fragment) -> Fragment:
         holder = document

@@ -28,7 +28,22 @@ quirks and limits. A process of its own (``landbridge site serve``) takes the sa
 ``/_site/switches``, from this machine only.
 """
 
-from landbridge.site.faults import Fault, Switches
-from landbridge.site.site import Site
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from landbridge.site.faults import Fault, Switches
+    from landbridge.site.site import Site
 
 __all__ = ["Fault", "Site", "Switches"]
+
+_PLACES = {"Fault": "faults", "Site": "site", "Switches": "faults"}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for, so that who only wants ``landbridge.site.people`` does not wait for a web server.
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -254,7 +254,7 @@ def _not_unique(
 ) -> list[Violation]:
     found: list[Violation] = []
     for section in ("profile", "data"):
-        unique = set(repository.schemas[f"{section}Schema"].unique())
+        unique = repository.schemas[f"{section}Schema"].unique()
         if not unique or not given.get(section):
             continue
         for path, value in leaves(given[section]):
@@ -352,7 +352,7 @@ def _import_flags(account: Account, call: Call, *, is_new: bool) -> None:
 
 
 def _moment(text: str | None, name: str) -> int | None:
-    if text is None:
+    if text is None or text.startswith(NEVER[:10]):
         return None
     if text.isdecimal() and text.isascii() and len(text) <= len(str(_LAST_MS)) and int(text) <= _LAST_MS:
         return int(text)

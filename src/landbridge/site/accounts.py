@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from landbridge.site.replies import ApiError, iso
-from landbridge.site.store_session import TIMESTAMPS, AccountRow, EmailRow, Session
+from landbridge.site.store_session import ACCOUNT_COLUMNS, TIMESTAMPS, AccountRow, EmailRow, Session
 
 NEVER: Final = "0001-01-01T00:00:00Z"
 MOMENTS: Final = tuple(name.removesuffix("Timestamp") for name in TIMESTAMPS)
@@ -49,6 +49,7 @@ class Account:
         extra: What only getAccountInfo shows: password, communications, internal, customIdentifiers …
         id: Its number in the store; None while it is new.
         stored_login_ids: The login identifiers as stored, to see whether they changed.
+        stored_columns: The indexed values as stored, to see which of them changed.
     """
 
     uid: str
@@ -56,13 +57,21 @@ class Account:
     extra: dict[str, Any] = field(default_factory=dict)
     id: int | None = None
     stored_login_ids: frozenset[tuple[str, str]] = frozenset()
+    stored_columns: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, row: AccountRow) -> Account:
         """The account of a stored row."""
         account = cls(row.uid, decode(row.doc), decode(row.extra), row.id)
         account.stored_login_ids = frozenset(login_ids(account))
+        account.stored_columns = account.columns()
         return account
+
+    def columns(self) -> dict[str, Any]:
+        """What stands in columns of their own besides the document, by ``ACCOUNT_COLUMNS``."""
+        email = self.doc.get("profile", {}).get("email")
+        values = (email if isinstance(email, str) else None, *(self.doc.get(name) for name in TIMESTAMPS))
+        return dict(zip(ACCOUNT_COLUMNS, values, strict=True))
 
     @property
     def email(self) -> str | None:
@@ -151,18 +160,21 @@ def save(session: Session, account: Account, now_ms: int) -> None:
             if owner is not None and owner.id != account.id:
                 raise ApiError(400003, f"{kind} already exists")
     doc, extra = encode(account.doc), encode(account.extra)
-    profile_email = account.doc.get("profile", {}).get("email")
-    email = profile_email if isinstance(profile_email, str) else None
-    columns = (email, *(account.doc.get(name) for name in TIMESTAMPS))
+    columns = account.columns()
     if account.id is None:
-        account.id = session.insert_account(account.uid, doc=doc, extra=extra, columns=columns, now_ms=now_ms)
+        account.id = session.insert_account(
+            account.uid, doc=doc, extra=extra, columns=tuple(columns.values()), now_ms=now_ms
+        )
         if identifiers:
             session.set_login_ids(account.id, identifiers)
     else:
-        session.update_account(account.id, doc=doc, extra=extra, columns=columns, now_ms=now_ms)
+        stored = account.stored_columns
+        changed = {name: value for name, value in columns.items() if name not in stored or stored[name] != value}
+        session.update_account(account.id, doc=doc, extra=extra, columns=changed, now_ms=now_ms)
         if frozenset(identifiers) != account.stored_login_ids:
             session.set_login_ids(account.id, identifiers)
     account.stored_login_ids = frozenset(identifiers)
+    account.stored_columns = columns
 
 
 def new_token() -> str:
@@ -182,15 +194,12 @@ def put_email(
     doc |= {"email": email, "token": token, "UID": uid, "channel": "email"}
     doc["hasFullAccount"] = full
     doc.setdefault("hasLiteAccount", not full)
+    text, created, updated = encode(doc), doc["createdTimestamp"], doc["lastUpdatedTimestamp"]
+    if row is not None:
+        session.update_email_account(row, uid=uid, full=full, doc=text, created=created, updated=updated, now_ms=now_ms)
+        return
     session.put_email_account(
-        email=email,
-        token=token,
-        uid=uid,
-        full=full,
-        doc=encode(doc),
-        created=doc["createdTimestamp"],
-        updated=doc["lastUpdatedTimestamp"],
-        now_ms=now_ms,
+        email=email, token=token, uid=uid, full=full, doc=text, created=created, updated=updated, now_ms=now_ms
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from landbridge.site.accounts import encode
 from landbridge.site.people import Person, population
@@ -38,16 +38,18 @@ async def fill(store: Store, number: int, *, seed: int, now_ms: int) -> None:
 
 
 def _put_all(session: Session, *, people: Sequence[Person], now_ms: int) -> None:
-    for person in people:
-        _put(session, person, now_ms)
+    session.add_people([_account(person, now_ms) for person in people], [_address(person, now_ms) for person in people])
 
 
-def _put(session: Session, person: Person, now_ms: int) -> None:
+def _account(person: Person, now_ms: int) -> Sequence[Any]:
+    account = person.account
+    moments = (account.get(name) for name in TIMESTAMPS)
+    return account["UID"], encode(account), account["profile"]["email"], *moments, now_ms
+
+
+def _address(person: Person, now_ms: int) -> Sequence[Any]:
     account = person.account
     uid, email = account["UID"], account["profile"]["email"]
-    columns = (email, *(account.get(name) for name in TIMESTAMPS))
-    number = session.insert_account(uid, doc=encode(account), extra="{}", columns=columns, now_ms=now_ms)
-    session.add_login_id(number, "emails", email)
     # The token follows from the UID, so that the same seed gives the same tokens.
     token = sha256(uid.encode()).hexdigest()
     row = {
@@ -60,13 +62,4 @@ def _put(session: Session, person: Person, now_ms: int) -> None:
         "hasFullAccount": True,
         "hasLiteAccount": person.lite,
     }
-    session.put_email_account(
-        email=email,
-        token=token,
-        uid=uid,
-        full=True,
-        doc=encode(row),
-        created=account["createdTimestamp"],
-        updated=account["lastUpdatedTimestamp"],
-        now_ms=now_ms,
-    )
+    return email, token, uid, encode(row), account["createdTimestamp"], account["lastUpdatedTimestamp"], now_ms

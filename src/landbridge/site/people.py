@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
-from uuid import UUID
 
 from landbridge.site.replies import iso
 
@@ -124,6 +123,9 @@ _SOURCES: Final = ("web", "app", "shop", "https://www.example.com/join")
 _BEGIN_MS: Final = int(datetime(2019, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _SPAN_MS: Final = 5 * 365 * 86_400_000
 _DAY_MS: Final = 86_400_000
+_UUID_SET: Final = 0x4 << 76 | 0x2 << 62
+_UUID_KEPT: Final = ~(0xF << 76 | 0x3 << 62)
+"""Random bits become a UUID of version 4, as accounts have it."""
 
 
 def people(number: int, *, seed: int = 1) -> Iterator[dict[str, Any]]:
@@ -143,7 +145,7 @@ def _person(random: Random, index: int) -> Person:
     first, gender = country.first_names[int(chance() * len(country.first_names))]
     last = country.last_names[int(chance() * len(country.last_names))]
     email = f"person{index}@example.com"
-    uid = UUID(int=random.getrandbits(128), version=4).hex
+    uid = f"{random.getrandbits(128) & _UUID_KEPT | _UUID_SET:032x}"
     created = _BEGIN_MS + int(chance() * _SPAN_MS)
     registered = created + int(chance() * 600_000)
     updated = registered + int(chance() * 400 * _DAY_MS)

@@ -134,15 +134,19 @@ def new_call_id() -> str:
 def iso(timestamp_ms: int) -> str:
     """A moment as the API writes it: UTC with milliseconds and ``Z``."""
     days, rest = divmod(timestamp_ms, 86_400_000)
-    seconds, milliseconds = divmod(rest, 1000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{_day(days)}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z"
+    minutes, rest = divmod(rest, 60_000)
+    left = f"{rest:05}"
+    return f"{_day(days)}{_minute(minutes)}{left[:2]}.{left[2:]}Z"
 
 
 @lru_cache(maxsize=8192)
 def _day(number: int) -> str:
     return (_EPOCH + timedelta(days=number)).isoformat()
+
+
+@lru_cache(maxsize=1440)
+def _minute(of_day: int) -> str:
+    return f"T{of_day // 60:02}:{of_day % 60:02}:"
 
 
 def status_of(error_code: int) -> int:

@@ -46,6 +46,8 @@ class Schema:
 
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     dynamic: bool = True
+    _unique: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
+    """Looked up at every write, and the profile has nearly two hundred fields."""
 
     def as_json(self, *, client: bool = False) -> Payload:
         """The schema as getSchema shows it; a client sees no more than it needs to draw a form."""
@@ -66,6 +68,7 @@ class Schema:
         Raises:
             ApiError: 400006 for what is no schema, 400029 where a field's type would change.
         """
+        self._unique = None
         fields = changes.get("fields", {})
         if not isinstance(fields, dict):
             raise ApiError(400006, "Invalid argument: fields is not an object")
@@ -115,9 +118,11 @@ class Schema:
         """The paths that an account must have to be complete."""
         return (name for name, options in self.fields.items() if options.get("required"))
 
-    def unique(self) -> Iterator[str]:
+    def unique(self) -> frozenset[str]:
         """The paths whose values belong to one account only."""
-        return (name for name, options in self.fields.items() if options.get("unique"))
+        if self._unique is None:
+            self._unique = frozenset(name for name, options in self.fields.items() if options.get("unique"))
+        return self._unique
 
     def is_encrypted(self, path: str) -> bool:
         """Whether a field can only be compared as a whole."""

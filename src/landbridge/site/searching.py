@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from landbridge.search import Query, QueryError, parse, project
-from landbridge.search.evaluate import aggregate, ordered
+from landbridge.search.evaluate import aggregate, ordered, paths_read
 from landbridge.search.query import (
     Aggregate,
     And,
@@ -25,10 +26,14 @@ from landbridge.search.query import (
     OneOf,
     Or,
 )
-from landbridge.site.calls import Call, Method, method
+from landbridge.search.sql import rebuilt
+from landbridge.site.authentication import check_access
+from landbridge.site.calls import Access, Call, Method, method
 from landbridge.site.cursors import Snapshot
-from landbridge.site.replies import Payload, invalid, missing
+from landbridge.site.keys import hmac_sha1
+from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import Repository
+from landbridge.site.requests import Parameters
 from landbridge.site.store_session import Session, Source
 
 DEFAULT_LIMIT: Final = 300
@@ -100,7 +105,9 @@ async def search_audit(repository: Repository, call: Call) -> Payload:
 
 async def _search(repository: Repository, call: Call, place: Callable[[Query], Place]) -> Payload:
     parameters = call.parameters
-    text, cursor = parameters.text("query"), parameters.text("cursorId")
+    text, cursor = _query_text(parameters), parameters.text("cursorId")
+    if not call.caller.is_application:
+        _check_signature(repository, call, text)
     if text is not None and cursor is not None:
         raise invalid("cursorId", "cannot be used together with query")
     asked_ms = parameters.integer("timeout")
@@ -127,6 +134,34 @@ async def _search(repository: Repository, call: Call, place: Callable[[Query], P
         return await _open(repository, query, where, before, timeout_ms / 1000)
     run = _groups if query.is_aggregate else _records
     return await repository.store.read(lambda session: run(session, query, where, before), timeout_s=timeout_ms / 1000)
+
+
+def _query_text(parameters: Parameters) -> str | None:
+    query, restricted = parameters.text("query"), parameters.text("restrictedQuery")
+    if query is not None and restricted is not None:
+        # The vendor does not say which of them counts, and the wrong one would find too much.
+        raise invalid("restrictedQuery", "cannot be used together with query")
+    return query if restricted is None else restricted
+
+
+def _check_signature(repository: Repository, call: Call, query: str | None) -> None:
+    """Let a client search by a query that a server has signed, as the vendor's page on searching has it.
+
+    Raises:
+        ApiError: 403007 without a signature or with a cursor, 403002 after ``expTime``, 403003 where it is wrong.
+    """
+    parameters = call.parameters
+    given, expires = parameters.text("querySig"), parameters.integer("expTime")
+    check_access(call.caller, allowed=given is not None, method=call.method)
+    with_cursor = parameters.boolean("openCursor") is True or parameters.text("cursorId") is not None
+    if query is None or given is None or expires is None or with_cursor:
+        raise ApiError(403007, "A search without credentials needs query, querySig and expTime, and has no cursor")
+    if call.now_ms > expires:
+        raise ApiError(403002, "The query's signature has expired")
+    keys = (repository.credentials.partner_secret, repository.credentials.secret)
+    signatures = [hmac_sha1(key, f"{query}_{expires}").encode() for key in keys]
+    if not any(hmac.compare_digest(known, given.encode("utf-8", "surrogatepass")) for known in signatures):
+        raise ApiError(403003, "The query's signature is wrong")
 
 
 def _check(query: Query, place: Place, *, with_cursor: bool, encrypted: bool) -> None:
@@ -240,17 +275,19 @@ def _groups(session: Session, query: Query, place: Place, before: int | None) ->
         total = session.count(place.source, query.where, kind=place.kind, written_before_ms=before)
         name = query.select[0].name if isinstance(query.select[0], FunctionCall) else ""
         return {"results": [{name: total}], "objectsCount": 1, "totalCount": total}
-    ids = session.find(place.source, query.where, (), kind=place.kind, written_before_ms=before)
+    paths = paths_read(query)
+    few = len(paths) == len(query.group_by)
     found = 0
 
-    def decoded() -> Iterator[dict[str, Any]]:
+    def records() -> Iterator[tuple[dict[str, Any], int]]:
         nonlocal found
-        for at in range(0, len(ids), 1000):
-            for document in session.fetch(place.source, ids[at : at + 1000]):
-                found += 1
-                yield _DECODER.decode(document)
+        for parts, times in session.groups(
+            place.source, query.where, paths, few=few, kind=place.kind, written_before_ms=before
+        ):
+            found += times
+            yield rebuilt(paths, parts), times
 
-    groups = ordered(query.order_by, aggregate(query, decoded()))
+    groups = ordered(query.order_by, aggregate(query, records()))
     start, limit = query.start or 0, min(query.limit if query.limit is not None else DEFAULT_LIMIT, MAX_WITHOUT_CURSOR)
     page = groups[start : start + limit]
     return {"results": page, "objectsCount": len(page), "totalCount": len(groups) if query.group_by else found}
@@ -314,7 +351,7 @@ def _encrypted(repository: Repository) -> Callable[[str], bool]:
 _PARAMETERS: Final = "query cursorId openCursor timeout accountTypes restrictedQuery querySig expTime"
 
 METHODS: Final[tuple[Method, ...]] = (
-    method("accounts.search", search_accounts, _PARAMETERS, is_search=True),
-    method("ds.search", search_objects, _PARAMETERS, is_search=True),
+    method("accounts.search", search_accounts, _PARAMETERS, access=Access.USER, is_search=True),
+    method("ds.search", search_objects, _PARAMETERS, access=Access.USER, is_search=True),
     method("audit.search", search_audit, _PARAMETERS, is_search=True),
 )

@@ -141,8 +141,7 @@ class PostgresStore:
     async def fill(self, parts: Iterable[Callable[[Session], None]]) -> None:
         """See ``Store.fill``; the indexes are built afterwards."""
         await self.write(lambda _session: self._on_indexes(_drop_indexes))
-        for part in parts:
-            await self.write(part)
+        await self._writes.add_all(parts)
         await self.write(lambda _session: self._on_indexes(_create_indexes))
 
     async def close(self) -> None:
@@ -218,11 +217,15 @@ def _session(connection: psycopg.Connection[Any]) -> Session:
         cursor = connection.execute(_translated(statement), parameters)
         return cursor.fetchall() if cursor.description else []
 
+    def execute_many(statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with connection.cursor() as cursor:
+            cursor.executemany(_translated(statement), rows)
+
     def stream(statement: str, parameters: Sequence[Any]) -> Any:
         with connection.cursor() as cursor:
             yield from cursor.stream(_translated(statement), parameters)
 
-    return Session(execute, stream, PostgresDialect(), many=_MANY)
+    return Session(execute, execute_many, stream, PostgresDialect(), many=_MANY)
 
 
 def _translated(statement: str) -> bytes:

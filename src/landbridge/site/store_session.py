@@ -9,11 +9,14 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from landbridge.search import sql
-from landbridge.search.query import Condition, Order
+from landbridge.search.query import Condition, FieldPath, Order
 from landbridge.search.sql import Column, ColumnType, Dialect, Fragment, Layout, Side
 
 Execute: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """Runs a statement with question marks; gives the rows, empty for statements without."""
+
+ExecuteMany: TypeAlias = Callable[[str, Iterable[Sequence[Any]]], None]
+"""Runs a statement with question marks for many rows."""
 
 Stream: TypeAlias = Callable[[str, Sequence[Any]], Iterable[tuple[Any, ...]]]
 """Like ``Execute`` for very many rows, which are read one after another."""
@@ -40,6 +43,9 @@ TIMESTAMPS: Final[Mapping[str, str]] = {
     "oldestDataUpdatedTimestamp": "oldest",
 }
 """The account's timestamps that have an indexed column."""
+
+ACCOUNT_COLUMNS: Final = ("email", *TIMESTAMPS.values())
+"""The columns beside an account's document, in the order of ``insert_account``."""
 
 _ACCOUNT_COLUMNS: Final[dict[tuple[str, ...], Column | Side]] = {
     ("UID",): Column("uid", ColumnType.TEXT),
@@ -115,8 +121,11 @@ class ObjectRow:
 class Session:
     """One open transaction."""
 
-    def __init__(self, execute: Execute, stream: Stream, dialect: Dialect, *, many: str) -> None:
+    def __init__(
+        self, execute: Execute, execute_many: ExecuteMany, stream: Stream, dialect: Dialect, *, many: str
+    ) -> None:
         self._execute = execute
+        self._execute_many = execute_many
         self._stream = stream
         self._dialect = dialect
         self._many = many
@@ -143,21 +152,24 @@ class Session:
         return [_account(row) for row in rows]
 
     def insert_account(self, uid: str, *, doc: str, extra: str, columns: Sequence[Any], now_ms: int) -> int:
-        """Add an account; ``columns`` are the e-mail address and the values of ``TIMESTAMPS``. Returns its id."""
-        names = ", ".join(TIMESTAMPS.values())
+        """Add an account; ``columns`` are the values of ``ACCOUNT_COLUMNS``. Returns its id."""
+        names = ", ".join(ACCOUNT_COLUMNS)
         rows = self._execute(
-            f"INSERT INTO accounts (uid, doc, extra, email, {names}, written)"  # noqa: S608 - names are ours
+            f"INSERT INTO accounts (uid, doc, extra, {names}, written)"  # noqa: S608 - names are ours
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (uid, doc, extra, *columns, now_ms),
         )
         return int(rows[0][0])
 
-    def update_account(self, account: int, *, doc: str, extra: str, columns: Sequence[Any], now_ms: int) -> None:
-        """Replace an account's content; see ``insert_account``."""
-        names = ", ".join(f"{column} = ?" for column in TIMESTAMPS.values())
+    def update_account(self, account: int, *, doc: str, extra: str, columns: Mapping[str, Any], now_ms: int) -> None:
+        """Replace an account's content; ``columns`` are those of ``ACCOUNT_COLUMNS`` that change.
+
+        A column that is named costs the renewal of its index, whether its value changes or not.
+        """
+        names = "".join(f", {column} = ?" for column in columns)
         self._execute(
-            f"UPDATE accounts SET doc = ?, extra = ?, email = ?, {names}, written = ? WHERE id = ?",  # noqa: S608
-            (doc, extra, *columns, now_ms, account),
+            f"UPDATE accounts SET doc = ?, extra = ?{names}, written = ? WHERE id = ?",  # noqa: S608 - names are ours
+            (doc, extra, *columns.values(), now_ms, account),
         )
 
     def set_login_ids(self, account: int, identifiers: Iterable[tuple[str, str]]) -> None:
@@ -169,6 +181,30 @@ class Session:
     def add_login_id(self, account: int, kind: str, value: str) -> None:
         """Add a login identifier to an account."""
         self._execute("INSERT INTO login_ids (kind, value, account) VALUES (?, ?, ?)", (kind, value, account))
+
+    def add_people(self, accounts: Iterable[Sequence[Any]], email_accounts: Iterable[Sequence[Any]]) -> None:
+        """Add many accounts with their e-mail accounts; a quick way for what is known to be new.
+
+        Args:
+            accounts: UID, document, the values of ``ACCOUNT_COLUMNS``, and the moment of writing. The e-mail address
+                becomes the login identifier.
+            email_accounts: Address, token, UID, document, creation, update, and the moment of writing.
+        """
+        last = self._execute("SELECT coalesce(max(id), 0) FROM accounts", ())[0][0]
+        self._execute_many(
+            f"INSERT INTO accounts (uid, doc, extra, {', '.join(ACCOUNT_COLUMNS)}, written)"  # noqa: S608 - names are ours
+            " VALUES (?, ?, '{}', ?, ?, ?, ?, ?, ?, ?, ?)",
+            accounts,
+        )
+        self._execute(
+            "INSERT INTO login_ids (kind, value, account) SELECT 'emails', email, id FROM accounts WHERE id > ?",
+            (last,),
+        )
+        self._execute_many(
+            "INSERT INTO email_accounts (email, token, uid, full_account, doc, created, updated, written)"
+            " VALUES (?, ?, ?, 1, ?, ?, ?, ?)",
+            email_accounts,
+        )
 
     def delete_account(self, account: int) -> None:
         """Remove an account with its login identifiers."""
@@ -222,6 +258,18 @@ class Session:
             " uid = excluded.uid, full_account = excluded.full_account, doc = excluded.doc,"
             " created = excluded.created, updated = excluded.updated, written = excluded.written",
             (email, token, uid, int(full), doc, created, updated, now_ms),
+        )
+
+    def update_email_account(
+        self, row: EmailRow, *, uid: str, full: bool, doc: str, created: int, updated: int, now_ms: int
+    ) -> None:
+        """Replace the content of an e-mail address's row; its address and token stay."""
+        # The UID is named only where it changes, which spares its index.
+        name, value = (", uid = ?", (uid,)) if uid != row.uid else ("", ())
+        self._execute(
+            "UPDATE email_accounts SET full_account = ?, doc = ?, created = ?, updated = ?, written = ?"  # noqa: S608
+            f"{name} WHERE id = ?",
+            (int(full), doc, created, updated, now_ms, *value, row.id),
         )
 
     def delete_email_account(self, number: int) -> None:
@@ -341,6 +389,45 @@ class Session:
             statement += " LIMIT ? OFFSET ?"
             parameters += (limit, start)
         return array("q", (row[0] for row in self._stream(statement, parameters)))
+
+    def groups(
+        self,
+        source: Source,
+        where: Condition | None,
+        paths: Sequence[FieldPath],
+        *,
+        few: bool,
+        kind: str = "",
+        written_before_ms: int | None = None,
+    ) -> Iterable[tuple[tuple[str | None, ...], int]]:
+        """What the documents that fulfil a condition have at some paths, in the order of insertion.
+
+        Args:
+            source: What to look through.
+            where: The condition; None for all.
+            paths: Where to look.
+            few: Few different values are expected, so that documents with equal ones are counted together.
+            kind: The type of a data store object.
+            written_before_ms: See ``find``.
+
+        Yields:
+            The texts of the parts (see ``sql.parts``), and the number of documents that have just these.
+        """
+        layout = _LAYOUTS[source]
+        condition = self._condition(source, where, kind, written_before_ms)
+        columns = f"{sql.parts(paths, layout.document, self._dialect)}, " if paths else ""
+        numbers = ", ".join(str(number + 1) for number in range(len(paths)))
+        if few and paths:
+            counts, grouping = "count(*), min(abs(id))", f" GROUP BY {numbers}"
+        else:
+            counts, grouping = ("1, abs(id)", "") if paths else ("count(*), 0", "")
+        statement = (
+            f"SELECT {columns}{counts} FROM {source} WHERE {condition.text}{grouping}"  # noqa: S608 - values are bound
+            f" ORDER BY {len(paths) + 2}"
+        )
+        for row in self._stream(statement, condition.parameters):
+            *found, count, _first = row
+            yield tuple(None if text is None else _text(text) for text in found), int(count)
 
     def fetch(self, source: Source, ids: Sequence[int]) -> list[bytes]:
         """The JSON texts of documents, in the order of ``ids``; those that are gone are left out."""

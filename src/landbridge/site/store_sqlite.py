@@ -152,8 +152,7 @@ class SqliteStore:
     async def fill(self, parts: Iterable[Callable[[Session], None]]) -> None:
         """See ``Store.fill``; the secondary indexes are built afterwards, in one go each."""
         await self.write(lambda _session: self._on_indexes(_drop_indexes))
-        for part in parts:
-            await self.write(part)
+        await self._writes.add_all(parts)
         await self.write(lambda _session: self._on_indexes(_create_indexes))
         await asyncio.to_thread(self._shorten_log)
 
@@ -235,7 +234,10 @@ def _session(connection: sqlite3.Connection) -> Session:
     def execute(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return connection.execute(statement, parameters).fetchall()
 
-    return Session(execute, connection.execute, SqliteDialect(), many=_MANY)
+    def execute_many(statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        connection.executemany(statement, rows)
+
+    return Session(execute, execute_many, connection.execute, SqliteDialect(), many=_MANY)
 
 
 def _drop_indexes(connection: sqlite3.Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -70,6 +70,22 @@ class Writes:
             self._queue.put(Write(work, future, loop))
             # A write that is under way is finished even when its caller has gone.
             return await asyncio.shield(future)
+
+    async def add_all(self, works: Iterable[Callable[[Session], None]]) -> None:
+        """Do many writes in their order; the next one is made ready while one is done.
+
+        Raises:
+            StorageError: See ``add``; the writes after the one that failed are not done.
+        """
+        under_way: asyncio.Task[None] | None = None
+        for work in works:
+            if under_way is not None:
+                await under_way
+            under_way = asyncio.create_task(self.add(work))
+            # It is in the queue before the next one is made ready, which blocks the loop.
+            await asyncio.sleep(0)
+        if under_way is not None:
+            await under_way
 
     def close(self) -> bool:
         """Finish what waits and end the thread; False where that has been done before."""

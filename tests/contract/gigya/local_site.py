@@ -89,7 +89,7 @@ def running_site(**arguments):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert started.wait(60)
+    assert started.wait(60 + arguments.get("people", 0) / 200)
     if failure:
         raise failure[0]
     site, loop, end = holder

@@ -138,3 +138,46 @@ def test_lite_accounts_are_found_with_the_token_that_deletes_them(site):
 def test_a_lookup_needs_a_pair_of_fields():
     with pytest.raises(ValidationError, match="at least one"):
         get("datasource.lookup.gigya.account").Params.model_validate({"select": "UID", "lookupFields": []})
+
+
+@pytest.fixture
+def members(site):
+    """Two accounts, one of which has collected points in two challenges."""
+    site.call("gm.setActionConfig", actions=[{"actionID": "buy", "points": 35, "challenges": ["buyer"]}])
+    levels = [{"title": "first", "points": 10}, {"title": "second", "points": 50}, {"title": "third", "points": 500}]
+    challenges = [{"challengeID": "buyer", "levels": levels}, {"challengeID": "fan"}]
+    site.call("gm.setChallengeConfig", challenges=challenges)
+    for uid in ("member-1", "member-2"):
+        site.call("accounts.importFullAccount", UID=uid, importPolicy="upsert")
+    for _ in range(2):
+        assert site.call("gm.notifyAction", UID="member-1", action="buy")["errorCode"] == 0
+    yield
+    for uid in ("member-1", "member-2"):
+        site.call("accounts.deleteAccount", UID=uid)
+
+
+def test_the_loyalty_status_is_added_as_achievements(site, members):
+    rows = [{"UID": "member-1", "own": 1}, {"UID": "unknown"}, {"UID": "member-2"}, {"name": "nobody"}]
+    done, rejects = written(site.component("datasource.lookup.gigya.gm", includeChallenges="*"), rows)
+    assert [code for code, _ in rejects] == ["403005", "400002"]
+    assert [row["UID"] for row in done] == ["member-1", "member-2"]
+    assert done[0]["own"] == 1
+    for row in done:
+        assert row["achievements"] == site.call("gm.getChallengeStatus", UID=row["UID"], details="full")["achievements"]
+    status = {each["challengeID"]: each for each in done[0]["achievements"]}
+    assert set(status) == {"_default", "buyer", "fan"}
+    assert (status["buyer"]["level"], status["buyer"]["pointsTotal"]) == (2, 70)
+
+
+@pytest.mark.parametrize(
+    ("params", "challenges"),
+    [
+        ({"includeChallenges": "buyer, fan"}, {"buyer", "fan"}),
+        ({"includeChallenges": ["buyer", "fan"], "excludeChallenges": "fan"}, {"buyer"}),
+        ({"excludeChallenges": ["_default"]}, {"buyer", "fan"}),
+        ({}, {"_default", "buyer", "fan"}),
+    ],
+)
+def test_challenges_are_chosen_and_left_out(site, members, params, challenges):
+    done, _ = written(site.component("datasource.lookup.gigya.gm", **params), [{"UID": "member-1"}])
+    assert {each["challengeID"] for each in done[0]["achievements"]} == challenges

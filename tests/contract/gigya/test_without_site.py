@@ -1,25 +1,8 @@
-"""What the local site does not answer: comments and loyalty, against fixed answers."""
+"""What the local site does not answer, because the vendor describes no methods for it: comments."""
 
-from tests.contract.gigya.local_site import read, written
+from tests.contract.gigya.local_site import read
 from tests.contract.gigya.stub import stub
 from tests.steps import make
-
-
-def test_loyalty_status_is_added_as_achievements():
-    def answer(method, parameters, headers):
-        if parameters["UID"] == "unknown":
-            return 200, {"errorCode": 403005, "errorMessage": "Unauthorized user"}
-        return 200, {"errorCode": 0, "achievements": [{"challengeID": "buyer", "level": 2, "pointsTotal": 70}]}
-
-    with stub(answer) as server:
-        params = {**server.params, "includeChallenges": "buyer, fan", "excludeChallenges": ["_default"]}
-        rows = [{"UID": "u1"}, {"UID": "unknown"}, {"name": "nobody"}]
-        done, rejects = written(make("datasource.lookup.gigya.gm", params), rows)
-        method, parameters, _ = server.asked[0]
-    assert done == [{"UID": "u1", "achievements": [{"challengeID": "buyer", "level": 2, "pointsTotal": 70}]}]
-    assert [code for code, _ in rejects] == ["403005", "400002"]
-    assert method == "gm.getChallengeStatus"
-    assert (parameters["includeChallenges"], parameters["excludeChallenges"]) == ("buyer,fan", "_default")
 
 
 def test_comments_are_read_in_pages_and_dotted_names_are_nested():

@@ -40,6 +40,12 @@ def signature(secret: str, verb: str, url: str, parameters: dict[str, str]) -> s
     return base64.b64encode(hmac.new(base64.b64decode(secret), base.encode(), hashlib.sha1).digest()).decode()
 
 
+def query_signature(secret: str, query: str, expires_ms: int) -> str:
+    """base64(HMAC-SHA1(query _ time)), by which a client without credentials may search."""
+    signed = hmac.new(base64.b64decode(secret), f"{query}_{expires_ms}".encode(), hashlib.sha1)
+    return base64.b64encode(signed.digest()).decode()
+
+
 def bearer(
     private_key: str, user_key: str, *, issued: int | None = None, nonce: str | None = None, standard: bool = False
 ) -> str:

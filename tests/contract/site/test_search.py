@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from landbridge.search import parse, search
 from landbridge.site import Site
 from landbridge.site.people import population
-from tests.contract.site.client import Client, connected, run
+from tests.contract.site.client import Client, connected, query_signature, run
 from tests.unit.search.queries import predicates
 
 NUMBER = 250
@@ -148,6 +149,37 @@ def test_what_cannot_be_searched_is_refused(folder: Path, parameters: dict[str, 
         assert details in reply["errorDetails"]
 
     run(scenario, folder)
+
+
+def test_a_client_without_credentials_searches_by_a_query_that_a_server_signed(folder: Path) -> None:
+    async def scenario(client: Client) -> None:
+        query, now = "SELECT profile.country FROM accounts LIMIT 3", int(time.time() * 1000)
+        expires = now + 60_000
+
+        async def asked(
+            text: str = query, until: int = expires, sign: str | None = None, **more: Any
+        ) -> dict[str, Any]:
+            secret = client.site.credentials.partner_secret
+            signature = query_signature(secret, query, until) if sign is None else sign
+            own = {"apiKey": client.site.api_key, "query": text, "querySig": signature, "expTime": str(until)}
+            return await client.send("accounts.search", {**own, **more})
+
+        assert (await asked())["results"] == await client.find(query)
+        assert (await asked(restrictedQuery=query, query=""))["objectsCount"] == 3
+        refused = {
+            403003: asked("SELECT UID FROM accounts"),
+            403002: asked(until=now - 1000),
+            403007: asked(openCursor="true"),
+            400006: asked(restrictedQuery=query),
+        }
+        assert {code: (await reply)["errorCode"] for code, reply in refused.items()} == {code: code for code in refused}
+        assert (await asked(sign="null"))["errorCode"] == 403007
+        assert (await client.send("accounts.search", {"apiKey": client.site.api_key, "query": query}))[
+            "errorCode"
+        ] == 403007
+        assert (await asked(sign=query_signature(client.site.secret, query, expires)))["errorCode"] == 0
+
+    run(scenario, folder, people=5)
 
 
 def test_a_search_without_a_query_says_so(folder: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from landbridge.errors import AuthError, ConnectionFailed, FlowError, LandbridgeError
-from landbridge.remote.publish import Store, temporary_name
+from landbridge.remote.publish import Store, is_abandoned, temporary_name
 
 MEGABYTE = 1 << 20
 LARGE_BYTES = 64 * MEGABYTE
@@ -238,6 +238,68 @@ class StoreContract:
                 assert backend.raw() == {"data.csv": b"content"}
 
         run(scenario())
+
+    def test_an_announced_upload_can_be_published_by_another_process(self, backend: Backend) -> None:
+        announced: list[str] = []
+
+        async def announce(temporary: str) -> None:
+            assert temporary not in backend.raw()
+            announced.append(temporary)
+
+        async def scenario() -> None:
+            async with backend.open() as store:
+                upload = await store.create("sub/data.csv", announce=announce)
+                await upload.write(b"content")
+                await upload.finish()
+                if upload.temporary is None:  # only this process can commit it
+                    await upload.discard()
+                    assert announced == []
+                    assert await store.take_up("sub/data.csv", "sub/.data.csv.uploading") is None
+                    return
+                assert announced == [upload.temporary]
+            async with backend.open() as other:
+                assert await other.clean() == 0
+                assert await other.stored_size("sub/data.csv") is None
+                assert await other.stored_size(announced[0]) == len(b"content")
+                taken = await other.take_up("sub/data.csv", announced[0])
+                assert taken is not None
+                await taken.publish()
+                await taken.discard()
+                assert backend.raw() == {"sub/data.csv": b"content"}
+                assert await other.stored_size("sub/data.csv") == len(b"content")
+                assert await other.take_up("sub/data.csv", announced[0]) is None
+
+        run(scenario())
+
+    def test_an_announced_upload_can_be_discarded_by_another_process(self, backend: Backend) -> None:
+        announced: list[str] = []
+
+        async def announce(temporary: str) -> None:
+            announced.append(temporary)
+
+        async def scenario() -> None:
+            async with backend.open() as store:
+                upload = await store.create("data.csv", announce=announce)
+                await upload.write(b"content")
+                await upload.finish()
+                if upload.temporary is None:
+                    await upload.discard()
+                    return
+            async with backend.open() as other:
+                taken = await other.take_up("data.csv", announced[0])
+                assert taken is not None
+                await taken.discard()
+                assert backend.raw() == {}
+
+        run(scenario())
+
+    def test_an_announced_upload_is_abandoned_by_its_age_only(self) -> None:
+        name = temporary_name("data.csv", lasting=True)
+        now = datetime.now(UTC)
+        dead = re.sub(r"-\d+-\d+\.uploading$", "-1-1.uploading", name)
+        for spelt in (name, dead):
+            assert not is_abandoned(spelt, now - timedelta(hours=23), now=now)
+            assert is_abandoned(spelt, now - timedelta(hours=25), now=now)
 
     def test_an_existing_target_is_replaced_in_one_step(self, backend: Backend) -> None:
         old, new = b"old" * 100_000, b"new!" * 100_000

@@ -156,6 +156,8 @@ def test_extract_makes_a_record_of_each_element_with_a_stable_key():
         {"UID": "u", "p": {"n": 1}, "c": "x", "key": "u-1-0"},
         {"UID": "u", "p": {"n": 1}, "achievements": "y", "key": "u-1-1"},
     ]
+    nested = applied("field.array.extract", {**params, "keyField": "meta.key"}, *rows)
+    assert [row["meta"] for row in nested] == [{"key": "u-1-0"}, {"key": "u-1-1"}]
 
 
 def test_dates_are_rewritten_and_bad_ones_rejected():

@@ -83,6 +83,17 @@ def test_a_unix_time_is_read_back_to_the_second(moment):
     assert compile_parse("unix")(compile_format("unix")(moment)) == moment.replace(microsecond=0)
 
 
+@pytest.mark.parametrize("pattern", ["D:d", "M D", "y D d", "D d M", "yyyy D M"])
+def test_a_day_of_the_year_is_read_beside_parts_of_a_date(pattern):
+    assert compile_parse(pattern)(compile_format(pattern)(MOMENT)).month == MOMENT.month
+
+
+def test_a_day_of_the_year_that_is_of_another_date_is_refused():
+    for text in ("2026 68 10", "2026 367 9"):
+        with pytest.raises(ValueError, match="day of the year"):
+            compile_parse("yyyy D d")(text)
+
+
 @given(st.text(max_size=12))
 def test_any_pattern_either_works_or_is_refused_as_a_pattern(pattern):
     try:

@@ -6,16 +6,19 @@ import json
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from landbridge.dataflow import CODES, Dataflow, format_text, problems as codes
+from landbridge.components.params import ComponentParams, Param
+from landbridge.dataflow import CODES, ComponentInfo, Dataflow, Step, format_text, problems as codes
 from landbridge.dataflow.lint import check_resolved, lint, lint_file
-from landbridge.dataflow.parameters import secret_values
+from landbridge.dataflow.parameters import check_params, secret_values
 from landbridge.errors import FlowError
-from tests.unit.dataflow.small_catalogue import SmallCatalogue, export_flow, step
+from tests.unit.dataflow.small_catalogue import DsvParams, SmallCatalogue, export_flow, step
 from tests.unit.dataflow.test_model import JSON
 
 READER = "datasource.read.gigya.account"
 WRITER = "datasource.write.gigya.account"
 SFTP = {"host": "files.example.com", "username": "me", "password": "${secret:files}"}
+
+FILE_WRITER = step("w", "datasource.write.sftp", **SFTP)
 
 
 def check(*steps, **keys):
@@ -92,7 +95,7 @@ def test_a_fault_in_an_object_is_told_with_its_place_in_the_object():
 
 def test_whatever_a_parameter_model_raises_is_a_problem():
     assert open_params(colour="wrong") == [(codes.WRONG_PARAM, ".colour", "colour: this is not a colour")]
-    assert open_params(colour="green") == [(codes.WRONG_PARAM, ".colour", "colour should be 'red' or 'blue'")]
+    assert open_params(colour="green") == [(codes.WRONG_PARAM, ".colour", 'colour should be "red" or "blue"')]
     assert open_params(colour="house error") == [("LB-1999", "", "not this one")]
     assert open_params(colour="bug") == [
         (codes.COMPONENT_NOT_LOADED, "", "the parameters cannot be checked: RuntimeError")
@@ -238,7 +241,7 @@ def test_an_unknown_parameter_is_told_with_the_closest_name():
 
 def test_a_wrong_value_is_told_with_what_the_parameter_is_for():
     (found,) = sftp_export(host=5)
-    assert found.message == "host should be a valid string"
+    assert found.message == "host should be a text"
     assert found.hint == "The server's name. Example: files.example.com"
 
 
@@ -297,13 +300,94 @@ def test_variables_where_nothing_replaces_them_are_warnings():
 
 
 def test_a_variable_as_the_name_of_a_nested_parameter_is_a_warning():
-    found = check(step("a", "file.empty", fileName="x", more=[{"inner": {"{{x}}": 1}}]))
+    found = check(step("a", "file.empty", ["w"], fileName="x", more=[{"inner": {"{{x}}": 1}}]), FILE_WRITER)
     assert brief(found) == [("warning", codes.VARIABLE_OUT_OF_PLACE, "steps[0].params")]
 
 
 def test_a_secret_as_a_file_name_is_a_warning():
-    found = check(step("a", "file.empty", fileName="${secret:x}.ok"))
+    found = check(step("a", "file.empty", ["w"], fileName="${secret:x}.ok"), FILE_WRITER)
     assert brief(found) == [("warning", codes.VARIABLE_OUT_OF_PLACE, "steps[0].params.fileName")]
+
+
+def test_a_path_that_ends_without_a_writer_is_a_warning():
+    found = check(step("r", READER, ["csv"]), step("csv", "file.format.dsv", fileName="x.csv"))
+    assert [(one.severity, one.code, one.step) for one in found] == [("warning", codes.ENDS_WITHOUT_WRITER, "csv")]
+    assert "its files go nowhere" in found[0].message
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x_${now:yyyyMMdd}.csv", "{{name}}"])
+def test_two_files_of_one_name_for_one_writer_are_a_warning(name):
+    steps = (
+        step("r", READER, ["one", "two"]),
+        step("one", "file.format.dsv", ["w"], fileName=name),
+        step("two", "file.format.dsv", ["w"], fileName=name),
+    )
+    found = [one for one in check(*steps, FILE_WRITER) if one.code == codes.SAME_FILE_NAME]
+    assert [(one.severity, one.step, one.field) for one in found] == [("warning", "two", "steps[2].params.fileName")]
+    assert '"one" and "two"' in found[0].message
+
+
+def test_files_that_only_begin_with_the_same_name_or_go_to_two_writers_are_fine():
+    apart = (
+        step("r", READER, ["one", "two"]),
+        step("one", "file.format.dsv", ["gzip"], fileName="x"),
+        step("gzip", "file.compress.gzip", ["w"]),
+        step("two", "file.format.dsv", ["w"], fileName="x"),
+    )
+    assert check(*apart, FILE_WRITER) == []
+    elsewhere = (
+        step("r", READER, ["one", "two"]),
+        step("one", "file.format.dsv", ["w"], fileName="x"),
+        step("two", "file.format.dsv", ["v"], fileName="x"),
+    )
+    assert check(*elsewhere, FILE_WRITER, FILE_WRITER | {"id": "v"}) == []
+
+
+def test_names_that_become_the_same_when_they_are_filled_in_are_a_warning_before_a_job():
+    flow = Dataflow.load(
+        json.dumps(
+            {
+                "name": "f",
+                "steps": [
+                    step("r", READER, ["one", "two"]),
+                    step("one", "file.format.dsv", ["w"], fileName="x.csv"),
+                    step("two", "file.format.dsv", ["w"], fileName="x.csv "),
+                    FILE_WRITER | {"params": SFTP | {"password": "s3cret"}},
+                ],
+            }
+        )
+    )
+    assert [one.code for one in check_resolved(flow, SmallCatalogue())] == [codes.SAME_FILE_NAME]
+
+
+@pytest.mark.parametrize(("slip", "meant"), [("nxt", "next"), ("parms", "params"), ("typ", "type"), ("nexts", "next")])
+def test_a_key_that_is_almost_one_of_the_language_is_a_warning(slip, meant):
+    wanted = {"id": "r", "type": READER, "params": {}, "next": ["w"]}
+    wanted[slip] = wanted.pop(meant)
+    found = [one for one in check(wanted, step("w", WRITER)) if one.code == codes.MISSPELT_KEY]
+    assert [(one.field, one.hint) for one in found] == [(f"steps[0].{slip}", f'Did you mean "{meant}"?')]
+
+
+@pytest.mark.parametrize("key", ["text", "comment", "ui", "position", "label"])
+def test_a_key_of_another_program_is_kept_without_a_word(key):
+    assert check({"id": "r", "type": READER, "next": ["w"], key: 1}, step("w", WRITER)) == []
+
+
+def test_steps_misspelt_are_told_with_the_missing_steps():
+    found = lint('{"name": "f", "stpes": []}', SmallCatalogue())
+    assert [one.code for one in found] == [codes.MISSPELT_KEY, codes.STEPS_NOT_A_LIST]
+
+
+def test_next_as_a_text_is_one_problem():
+    found = check(step("r", READER) | {"next": "w"}, step("w", WRITER))
+    assert [one.code for one in found] == [codes.WRONG_TYPE]
+
+
+def test_a_placeholder_in_lower_case_brackets_is_told_to_be_none():
+    found = check(step("a", "file.empty", ["w"], fileName="[[target]]"), FILE_WRITER)
+    assert brief(found) == [("warning", codes.VARIABLE_OUT_OF_PLACE, "steps[0].params.fileName")]
+    assert found[0].hint == "Placeholders are written {{target}}, or [[TARGET]] in capitals."
+    assert check(step("a", "file.empty", ["w"], fileName="x", fileNameRegex="[[abc]]"), FILE_WRITER) == []
 
 
 def test_one_slip_in_a_step_gives_one_problem_and_no_followers():
@@ -347,10 +431,27 @@ def test_a_component_that_cannot_be_loaded_is_a_problem_and_no_exception(failure
     assert [one.code for one in lint(json.dumps(export_flow()), catalogue)] == [code]
 
 
+def test_an_example_in_a_hint_is_json():
+    class Params(ComponentParams):
+        pair: dict[str, bool] = Param("A pair.", example={"a": True})
+
+    (found,) = check_params(
+        Step("s", "t", params={"pair": 5}),
+        ComponentInfo("t", "T", "transform", "records", "records", has_error_edge=True, params_model=Params),
+        place="params",
+    )
+    assert (found.message, found.hint) == ("pair should be an object", 'A pair. Example: {"a": true}')
+
+
+def test_the_title_of_a_parameter_in_the_schema_is_its_name_in_words():
+    schema = DsvParams.model_json_schema(by_alias=True)
+    assert schema["properties"]["columnSeparator"]["title"] == "Column separator"
+
+
 def test_the_text_form_has_a_line_for_each_problem_and_counts_them():
     text = format_text(sftp_export(port="many", remotePth="x"))
     assert text.splitlines()[-1] == "1 error, 1 warning"
-    assert 'error    LB-1073  step "sftp": port should be a valid integer' in text
+    assert 'error    LB-1073  step "sftp": port should be a whole number' in text
     assert format_text([]) == "no problems"
 
 

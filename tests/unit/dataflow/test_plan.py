@@ -271,6 +271,13 @@ def test_a_component_that_is_missing_is_not_taken_for_a_misspelt_other_one():
     assert "landbridge components" in found.hint
 
 
+def test_a_component_of_identitysync_that_is_not_there_is_no_slip():
+    found = only_problem(step("a", "datasource.read.silverpop", ["b"]), step("b", WRITER))
+    assert found.code == "LB-1101"
+    assert "known to IdentitySync" in found.message
+    assert "Did you mean" not in found.hint
+
+
 def test_the_parameters_of_a_plan_are_not_shown():
     made = plan(step("a", "file.empty", fileName="hunter2"))
     assert "hunter2" not in repr(made)

@@ -210,6 +210,35 @@ def test_a_missing_secret_is_told_with_all_places_that_were_looked_at():
     assert problem("<$AWSSecret$>").code == "LB-1043"
 
 
+@pytest.mark.parametrize("key", ["password", "path", "fileName"])
+@pytest.mark.parametrize(
+    ("text", "variable"),
+    [
+        ("${env:ZP}", "ZP"),
+        ("${secret:zp}", "LANDBRIDGE_SECRET_ZP"),
+        ("<$zp$>", "LANDBRIDGE_SECRET_ZP"),
+        ("a-${env:ZP}", "ZP"),
+    ],
+)
+def test_a_reference_to_something_empty_is_an_error(key, text, variable):
+    with pytest.raises(DataflowError) as caught:
+        fill(text, key=key, environ={variable: ""})
+    assert caught.value.code == "LB-1043"
+    assert "is set, but empty" in caught.value.message
+    assert variable in caught.value.hint
+
+
+def test_an_environment_variable_is_a_secret_where_its_name_or_the_parameters_says_so():
+    flow = flow_with(path="${env:FOLDER}", k="${env:API_TOKEN}", password="${env:X}", note="${secret:n}")
+    environ = {"FOLDER": "/data", "API_TOKEN": "t0ken", "X": "x-value", "LANDBRIDGE_SECRET_N": "n-value"}
+    assert filled(flow, environ=environ).secrets == {"t0ken", "x-value", "n-value"}
+
+
+def test_a_placeholder_without_a_value_names_what_was_given_in_its_place():
+    assert problem("{{target}}", tarpet="x").hint == 'Set it with --set target=value; "tarpet" was given.'
+    assert problem("{{target}}", other="x").hint == "Set it with --set target=value."
+
+
 def test_the_mask_of_an_exported_secret_is_refused_and_a_reference_proposed():
     found = problem("********", key="password")
     assert found.code == "LB-1044"

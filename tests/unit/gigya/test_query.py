@@ -2,7 +2,9 @@
 
 import pytest
 from hypothesis import given, strategies as st
+from pydantic import ValidationError
 
+from landbridge.components import registry
 from landbridge.components.datasource.gigya_query import build, known_columns, literal, parse_select
 from landbridge.search import parse
 from landbridge.search.query import Compare, Literal
@@ -41,6 +43,22 @@ def test_a_select_list_is_read(text, items):
 def test_what_is_no_select_list_is_refused(text):
     with pytest.raises(ValueError, match="is not a field"):
         parse_select(text)
+
+
+@pytest.mark.parametrize(
+    ("component", "params"),
+    [
+        ("datasource.read.gigya.account", {}),
+        ("datasource.read.gigya.comment", {}),
+        ("datasource.read.gigya.ds", {"from": "purchases"}),
+        ("datasource.lookup.gigya.account", {"lookupFields": [{"sourceField": "a", "gigyaField": "a"}]}),
+    ],
+)
+def test_a_step_refuses_what_is_no_select_list(component, params):
+    check = registry.get(component).Params.model_validate
+    check({**params, "select": "UID, profile.email as mail"})
+    with pytest.raises(ValidationError, match="is not a field"):
+        check({**params, "select": "a; b"})
 
 
 @pytest.mark.parametrize(

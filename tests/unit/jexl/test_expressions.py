@@ -2,7 +2,8 @@
 
 import pytest
 
-from landbridge.components.field.evaluate import FieldEvaluate
+from landbridge.components.field.evaluate import FieldEvaluate, Rule
+from landbridge.components.jexl import values
 from landbridge.records import Batch
 from tests.unit.jexl.expressions import Witness, evaluate, failure, value
 
@@ -166,6 +167,13 @@ def test_a_text_that_doubles_again_and_again_is_stopped():
     made, rejected = evaluate(records, a="[a + a, a + a]", b="a[0] + a[1]", c="b + b + b + b + b + b + b")
     assert made == []
     assert "too long" in rejected[0][1].message
+
+
+def test_regular_expressions_from_records_do_not_pile_up():
+    rows = [{"a": "x1", "b": f"x{number}"} for number in range(2_000)]
+    results, _ = Rule("c", "a =~ b").results(Batch.from_objects(rows))
+    assert sum(results.to_pylist()) == 1
+    assert values._pattern.cache_info().currsize < len(rows) / 2
 
 
 def test_a_failed_record_leaves_the_others_alone():

@@ -8,12 +8,14 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import example, given, strategies as st
 
 from landbridge.search import parse, search
-from landbridge.search.sql import Column, ColumnType, Layout, Side, order_by, where
+from landbridge.search.evaluate import aggregate, paths_read
+from landbridge.search.sql import Column, ColumnType, Layout, Side, order_by, parts, rebuilt, where
 from landbridge.search.sqlite import SqliteDialect, register_functions
-from tests.unit.search.queries import conditions, orders, records
+from tests.unit.search.queries import conditions, orders, paths, records
 
 PLAIN = Layout("doc")
 INDEXED = Layout(
@@ -80,6 +82,46 @@ typed_rows = st.fixed_dictionaries(
 def test_documents_with_indexed_columns_and_side_tables(rows: list[dict[str, Any]], condition: str, order: str) -> None:
     text = f"SELECT * FROM records WHERE {condition}{order}"
     assert found_by_sql(text, rows, INDEXED) == found_in_memory(text, rows)
+
+
+functions = st.one_of(
+    st.just("count(*)"),
+    st.tuples(st.sampled_from(["count", "min", "max", "sum"]), paths).map(lambda pair: f"{pair[0]}({pair[1]})"),
+)
+
+
+@given(st.lists(records, max_size=6), st.lists(paths, max_size=2), st.lists(functions, min_size=1, max_size=3))
+@example([{"a": {"b": 1}}, {"a": {"b": 1.0}}, {"a": [{"b": 1}]}], ["a.b"], ["count(a.b)"])
+@example([{"a": {"b": {"tags": [1, 2]}}}, {"a": "x"}], ["a", "a.b"], ["sum(a.b.tags)", "count(a)"])
+def test_groups_of_equal_parts_count_as_their_records(
+    rows: list[dict[str, Any]], groups: list[str], selected: list[str]
+) -> None:
+    query = parse(
+        f"SELECT {', '.join([*groups, *selected])} FROM records" + (f" GROUP BY {', '.join(groups)}" if groups else "")
+    )
+    read = paths_read(query)
+    columns = f"{parts(read, 'doc', SqliteDialect())}, " if read else ""
+    grouping = f" GROUP BY {', '.join(str(number + 1) for number in range(len(read)))}" if read else ""
+    with database(rows, PLAIN) as connection:
+        found = connection.execute(
+            f"SELECT {columns}count(*), min(id) FROM records{grouping} ORDER BY min(id)"
+        ).fetchall()
+    by_sql = aggregate(query, [(rebuilt(read, row[:-2]), row[-2]) for row in found])
+    plain = [msgspec.json.decode(msgspec.json.encode(row)) for row in rows]
+    by_records = aggregate(query, [(row, 1) for row in plain])
+    assert same(by_sql, by_records)
+
+
+def same(left: list[dict[str, Any]], right: list[dict[str, Any]]) -> bool:
+    """Sums of the same numbers in another order differ in their last digits."""
+    return len(left) == len(right) and all(
+        one.keys() == other.keys()
+        and all(
+            value == other[key] or (isinstance(value, float) and value == pytest.approx(other[key]))
+            for key, value in one.items()
+        )
+        for one, other in zip(left, right, strict=True)
+    )
 
 
 def test_thousands_of_conditions_do_not_exceed_the_databases_depth() -> None:

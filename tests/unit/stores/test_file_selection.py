@@ -71,6 +71,13 @@ def test_named_groups_are_written_as_in_java() -> None:
     assert found["day"] == "20260301"
 
 
+def test_classes_of_characters_are_those_of_java() -> None:
+    offered = [entry("users1.csv"), entry("usérs.csv"), entry("users.csv")]
+    assert taken(offered, fileNameRegex=r"\p{Alpha}+\.csv") == ["users.csv"]
+    with pytest.raises(ValueError, match="not supported"):
+        compiled("[a-z&&[^b]]")
+
+
 def test_a_wildcard_instead_of_a_pattern_is_explained() -> None:
     with pytest.raises(ValueError, match=r"all \.csv files is \.\*"):
         compiled("*.csv")

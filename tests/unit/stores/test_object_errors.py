@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from obstore.exceptions import GenericError, PermissionDeniedError, PreconditionError, UnauthenticatedError
+from obstore.exceptions import (
+    GenericError,
+    InvalidPathError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 
 from landbridge.errors import AuthError, ConnectionFailed, TransientError
 from landbridge.remote.object_errors import explained
@@ -31,6 +37,7 @@ SERVER = REQUEST + "Server returned non-2xx status code: {status}: <Error><Code>
         (GenericError(SERVER.format(status="429", code="Odd")), TransientError, "LB-3106"),
         (GenericError(SERVER.format(status="400", code="InvalidArgument")), ConnectionFailed, "LB-2205"),
         (PreconditionError("the object was replaced"), TransientError, "LB-3104"),
+        (InvalidPathError('Path "in//" contained empty path segment'), ConnectionFailed, "LB-2205"),
         (GenericError(REQUEST + "HTTP error\nkind: Connect,"), ConnectionFailed, "LB-2101"),
         (GenericError(REQUEST + "HTTP error\nkind: Timeout,"), TransientError, "LB-3102"),
         (GenericError(REQUEST + "HTTP error: error sending request"), TransientError, "LB-3101"),
@@ -44,3 +51,8 @@ def test_each_answer_has_its_error_and_none_repeats_a_signature(error: Exception
     assert found.hint
     assert "s3cr3t" not in str(found)
     assert "sig=" not in str(found)
+
+
+def test_a_key_that_cannot_be_read_is_told_as_the_reason() -> None:
+    found = explained(InvalidPathError('Path "in//" contained empty path segment'), what="in/", where="the bucket")
+    assert "empty part" in found.message

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from pydantic import field_validator
-
-from landbridge.components.base import FileReader, FileWriter, OpenFile
-from landbridge.components.datasource.files import FileSelection, endpoint, offered
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
+from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.remote.azure_sas import SasLogin, sas_folder
 from landbridge.remote.object_stores import azure_folder
@@ -28,16 +26,11 @@ class BlobParams(ComponentParams):
     account_key: str = Param("Key of the storage account.", secret=True, example="bXkgYWNjb3VudCBrZXk=")
     container: str = Param("Name of the container.", example="exports")
     blob_prefix: str = Param(PREFIX, default="", example="destination/")
-    endpoint: str | None = Param(
+    endpoint: Address | None = Param(
         "Address of the account's blob service; empty for the public cloud. http:// only on this machine.",
         default=None,
         example="https://customerdata.blob.core.chinacloudapi.cn",
     )
-
-    @field_validator("endpoint")
-    @classmethod
-    def _safe(cls, value: str | None) -> str | None:
-        return endpoint(value)
 
 
 class BlobReaderParams(BlobParams, FileSelection):
@@ -113,7 +106,11 @@ class BlobReader(FileReader):
 
     def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
-        return offered(self.connect(), self.params)
+        return offered(self.connect(), self)
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the files, and large ones where they can be cut."""
+        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.azure.blob", title="Write files to Azure Blob Storage")
@@ -144,7 +141,11 @@ class SasReader(FileReader):
 
     def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
-        return offered(self.connect(), self.params)
+        return offered(self.connect(), self)
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the files, and large ones where they can be cut."""
+        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.azure.sas", title="Write files to Azure with a signature")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal
 
+import anyio.to_thread
 from pydantic import field_validator
 
-from landbridge.components.base import FileStart, OpenFile
+from landbridge.components.base import CutsLines, FileReader, FileStart, OpenFile, Split
+from landbridge.components.datasource import file_splits
 from landbridge.components.params import ComponentParams, Param
-from landbridge.errors import FlowError
-from landbridge.remote.endpoint import checked_endpoint
+from landbridge.components.regex import compile_pattern
 from landbridge.remote.publish import Entry, Store, is_temporary
 
 
@@ -46,28 +47,16 @@ class FileSelection(ComponentParams):
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """A Java regular expression as a Python one; only the spelling of named groups differs in what flows use.
+    """A Java regular expression for file names, as a Python one.
 
     Raises:
-        ValueError: It is not a regular expression.
+        ValueError: It is not a regular expression, or uses what only Java has.
     """
     try:
-        return re.compile(re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", pattern))
-    except re.error as error:
+        return compile_pattern(pattern)
+    except ValueError as error:
         glob = r" (a regular expression for all .csv files is .*\.csv)" if pattern.startswith("*") else ""
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}{glob}") from None
-
-
-def endpoint(url: str | None) -> str | None:
-    """The address of a server in a parameter: encrypted, or on this machine.
-
-    Raises:
-        ValueError: It is no address, or unencrypted and elsewhere.
-    """
-    try:
-        return checked_endpoint(url) if url else None
-    except FlowError as error:
-        raise ValueError(f"{error.message}. {error.hint}") from None
+        raise ValueError(f"{error}{glob}") from None
 
 
 def selected(
@@ -95,14 +84,35 @@ def selected(
     return chosen
 
 
-async def offered(
-    connection: AbstractAsyncContextManager[Store],
-    selection: FileSelection,
-    *,
-    changed_since: datetime | None = None,
-) -> AsyncGenerator[OpenFile]:
-    """Yield the selected files of a store, which is closed when the last one is read."""
+async def to_read(store: Store, reader: FileReader) -> Sequence[Entry]:
+    """The files of a store that a reader reads in this job, in order: those that match and are new."""
+    listed = await store.list()
+    if reader.history is None:
+        return selected(listed, reader.params, changed_since=reader.since)
+    # The choice is kept on disk before the first file is read.
+    return await anyio.to_thread.run_sync(reader.history.choose, selected(listed, reader.params))
+
+
+async def offered(connection: AbstractAsyncContextManager[Store], reader: FileReader) -> AsyncGenerator[OpenFile]:
+    """Yield the files that ``reader`` reads; the store is closed when the last one is read."""
     async with connection as store:
-        for entry in selected(await store.list(), selection, changed_since=changed_since):
+        if reader.split is not None:
+            for piece in file_splits.pieces_of(reader.split):
+                yield await file_splits.opened(store, piece)
+            return
+        for entry in await to_read(store, reader):
             start = FileStart(name=entry.name, modified=entry.modified, size=entry.size)
             yield OpenFile(start=start, chunks=store.read(entry.name))
+
+
+async def divided(
+    connect: Callable[[], AbstractAsyncContextManager[Store]],
+    reader: FileReader,
+    *,
+    target: int,
+    parser: CutsLines | None,
+) -> list[Split]:
+    """The parts of what ``reader`` would read now; see ``Splittable``."""
+    async with connect() as store:
+        entries = await to_read(store, reader)
+    return await file_splits.divided(connect(), entries, target=target, parser=parser)

@@ -7,21 +7,19 @@ from typing import Any
 
 from pydantic import model_validator
 
-from landbridge.components.base import FileReader, FileWriter, OpenFile
-from landbridge.components.datasource.files import FileSelection, offered
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
+from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.datasource.servers import ServerParams, UploadParams
+from landbridge.components.params import Param
 from landbridge.components.registry import component
 from landbridge.remote.ftp import FtpStore
 from landbridge.remote.ftp_client import IMPLICIT_PORT, FtpLogin, Security
-from landbridge.remote.sftp_transfer import ReplacePolicy
 
 
-class FtpParams(ComponentParams):
+class FtpParams(ServerParams):
     """Parameters of every step that talks to an FTP server."""
 
-    host: str = Param("Name or address of the server.", example="ftp.example.com")
     port: int = Param("TCP port; 990 where security is implicit.", default=21, ge=1, le=65535)
-    username: str = Param("Login name.", example="landbridge")
     password: str = Param("Login password.", secret=True, example="correct horse battery staple")
     security: Security = Param(
         "auto: TLS where the server offers it; explicit: TLS on the normal port or nothing; implicit: TLS "
@@ -32,8 +30,6 @@ class FtpParams(ComponentParams):
         "PEM text of a certificate to trust besides the system's, for a server with a private one.",
         default=None,
     )
-    remote_path: str = Param("Folder on the server; empty for the login folder.", default="", example="upload")
-    timeout: int = Param("Longest wait for a single answer.", default=60, ge=10, le=120, unit="s")
 
     @model_validator(mode="before")
     @classmethod
@@ -60,21 +56,8 @@ class FtpReaderParams(FtpParams, FileSelection):
     """Parameters of the FTP reader."""
 
 
-class FtpWriterParams(FtpParams):
+class FtpWriterParams(UploadParams, FtpParams):
     """Parameters of the FTP writer."""
-
-    temporary_upload_extension: bool = Param(
-        "Upload as <name>.uploading and rename when done, instead of under a hidden name.", default=False
-    )
-    create_folders: bool = Param(
-        "Create the remotePath when it is missing. Folders named in a file's name are always created.",
-        default=False,
-    )
-    replace_existing: ReplacePolicy = Param(
-        "What to do on a server that cannot replace an existing file in one step: fail, or deleteFirst, "
-        "which leaves a moment without the file.",
-        default="fail",
-    )
 
 
 @component("datasource.read.ftp", title="Read files from FTP")
@@ -89,7 +72,11 @@ class FtpReader(FileReader):
 
     def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
-        return offered(self.connect(), self.params)
+        return offered(self.connect(), self)
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the files, and large ones where they can be cut."""
+        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.ftp", title="Write files to FTP")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from pydantic import field_validator
-
-from landbridge.components.base import FileReader, FileWriter, OpenFile
-from landbridge.components.datasource.files import FileSelection, endpoint, offered
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
+from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.remote.object_stores import gcs_folder
 from landbridge.remote.objects import ObjectFolder
@@ -34,16 +32,11 @@ class GcsParams(ComponentParams):
         default="",
         example="exports/",
     )
-    endpoint: str | None = Param(
+    endpoint: Address | None = Param(
         "Address of a server that speaks Google's XML API; empty for Google. http:// only on this machine.",
         default=None,
         example="https://storage.example.com",
     )
-
-    @field_validator("endpoint")
-    @classmethod
-    def _safe(cls, value: str | None) -> str | None:
-        return endpoint(value)
 
 
 class GcsReaderParams(GcsParams, FileSelection):
@@ -76,7 +69,11 @@ class GcsReader(FileReader):
 
     def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
-        return offered(self.connect(), self.params)
+        return offered(self.connect(), self)
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the files, and large ones where they can be cut."""
+        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.googlecloud.storage", title="Write files to Google Cloud Storage")

@@ -9,17 +9,24 @@ from typing import Annotated, Final, Literal
 import msgspec
 from pydantic import Field, field_validator
 
-from landbridge.components.base import RecordError, RecordReader
-from landbridge.components.datasource import gigya_calls as calls, gigya_query as queries
+from landbridge.components.base import CutsLines, Forecast, RecordError, RecordReader, Split, Verdict
+from landbridge.components.datasource import (
+    gigya_calls as calls,
+    gigya_forecast,
+    gigya_query as queries,
+    gigya_windows,
+)
 from landbridge.components.datasource.gigya_pages import batches
-from landbridge.components.datasource.gigya_query import Selected
+from landbridge.components.datasource.gigya_query import Selected, SelectList
 from landbridge.components.datasource.gigya_site import SiteParams, open_site
 from landbridge.components.datasource.gigya_writer import SiteWriter
 from landbridge.components.params import Param
 from landbridge.components.registry import component
 from landbridge.errors import TransientError
 from landbridge.records import Batch
+from landbridge.records.needs import ALL
 from landbridge.records.path import parse
+from landbridge.records.shred import Shredder
 from landbridge.remote import gigya_errors as codes
 from landbridge.remote.gigya import Client
 from landbridge.remote.gigya_errors import CallRefused
@@ -48,7 +55,7 @@ DeltaField = Literal[
 class AccountReaderParams(SiteParams):
     """Parameters of the account reader."""
 
-    select: str = Param(
+    select: SelectList = Param(
         "Fields or objects, separated by commas, or *; an alias renames one: UID as customerId.",
         example="UID, profile.email, data.subscribed",
     )
@@ -65,12 +72,6 @@ class AccountReaderParams(SiteParams):
         "Read only who has given all of these consents.", default=None, example=["privacy.marketing"]
     )
     batch_size: int = Param("Accounts on a page of the search.", default=PAGE_SIZE, ge=1, le=10_000)
-
-    @field_validator("select")
-    @classmethod
-    def _is_select(cls, value: str) -> str:
-        queries.parse_select(value)
-        return value
 
     @field_validator("consent", mode="before")
     @classmethod
@@ -109,26 +110,50 @@ class AccountReader(RecordReader):
         adds_uid = bool(filled) and not any(item.path in ("UID", "*") and item.alias is None for item in searched)
         selected = [*searched, Selected("UID")] if adds_uid else searched
         async with open_site(self.params, connections=_FILL_CONNECTIONS) as client:
-            pages = batches(client, "accounts.search", self._query(selected), services=self.services)
+            pages = batches(
+                client,
+                "accounts.search",
+                self._query(selected),
+                services=self.services,
+                shredder=Shredder(ALL if filled else self.needs, as_text=self.as_text and not filled),
+            )
             async with aclosing(pages):
                 async for page in pages:
                     batch = await self._fill(client, page, filled) if filled else page
                     yield batch.remove(("UID",)) if adds_uid else batch
 
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the accounts by the time of their creation."""
+        del parser
+        if not gigya_windows.may_be_divided(self.params.where):
+            return []
+
+        def query(condition: str | None, direction: str) -> str:
+            order = f"{gigya_windows.FIELD} {direction}"
+            conditions = [*self._conditions(), condition]
+            fields = [gigya_windows.FIELD]
+            return queries.build(fields, self.params.from_, conditions=conditions, order_by=order, limit=1)
+
+        async with open_site(self.params, connections=1) as client:
+            return await gigya_windows.windows(gigya_windows.asker(client, query), target=target)
+
     def _is_filled(self, item: Selected) -> bool:
         return self.params.from_ == "accounts" and item.root in _NOT_SEARCHED
 
     def _query(self, items: Sequence[Selected]) -> str:
-        field = self.params.delta_field
-        consents = [f"preferences.{name.strip()}.isConsentGranted = true" for name in self.params.consent or ()]
-        delta = None if self.since is None else f"{field} >= {queries.epoch_ms(self.since)}"
+        window = None if self.split is None else gigya_windows.condition(self.split)
         return queries.build(
             items,
             self.params.from_,
-            conditions=[self.params.where, *consents, delta],
-            order_by=field if delta else None,
+            conditions=[*self._conditions(), window],
+            order_by=None if self.since is None else self.params.delta_field,
             limit=self.params.batch_size,
         )
+
+    def _conditions(self) -> list[str | None]:
+        consents = [f"preferences.{name.strip()}.isConsentGranted = true" for name in self.params.consent or ()]
+        delta = None if self.since is None else f"{self.params.delta_field} >= {queries.epoch_ms(self.since)}"
+        return [self.params.where, *consents, delta]
 
     async def _fill(self, client: Client, batch: Batch, items: Sequence[Selected]) -> Batch:
         """Ask for each account of a batch; one that was deleted meanwhile is left out."""
@@ -255,6 +280,29 @@ class AccountWriter(SiteWriter):
             if name.lower() in _UPDATABLE
         }
         return calls.requests_of(texts, batch.num_rows)
+
+    async def forecast(self, batch: Batch) -> list[Forecast]:
+        """Compare each record with the account as it is."""
+        missing = Verdict.CREATE if self.params.create_missing else Verdict.INVALID
+        requests = self.requests(batch)
+        found = await gigya_forecast.accounts(
+            self.client, requests, connections=self.params.max_connections, services=self.services
+        )
+        return [self._forecast(request, found, missing) for request in requests]
+
+    @staticmethod
+    def _forecast(
+        request: Mapping[str, str], found: Mapping[str, gigya_forecast.Account | None], missing: Verdict
+    ) -> Forecast:
+        uid = request.get("UID")
+        if not uid:
+            return Forecast(Verdict.INVALID)
+        if uid not in found:
+            return Forecast(missing)
+        account = found[uid]
+        if account is None:
+            return Forecast(Verdict.CANNOT_TELL)
+        return gigya_forecast.forecast(request, account, may_exist=True)
 
     async def call(self, parameters: Mapping[str, str]) -> bytes:
         """Update one account."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Literal
 
 from landbridge.components.base import RecordReader
 from landbridge.components.datasource import gigya_query as queries
-from landbridge.components.datasource.gigya_pages import batches
-from landbridge.components.datasource.gigya_site import SiteParams, open_site
+from landbridge.components.datasource.gigya_pages import search
+from landbridge.components.datasource.gigya_site import SiteParams
 from landbridge.components.params import Param
 from landbridge.components.registry import component
 from landbridge.records import Batch
@@ -38,7 +37,7 @@ class AuditReader(RecordReader):
     Params = AuditReaderParams
     params: AuditReaderParams
 
-    async def read(self) -> AsyncGenerator[Batch]:
+    def read(self) -> AsyncGenerator[Batch]:
         """Yield the entries."""
         delta = None if self.since is None else f"@timestamp >= {queries.literal(queries.iso(self.since))}"
         query = queries.build(
@@ -48,9 +47,4 @@ class AuditReader(RecordReader):
             order_by="@timestamp" if delta else None,
             limit=self.params.batch_size,
         )
-        async with (
-            open_site(self.params, connections=1) as client,
-            aclosing(batches(client, "audit.search", query, services=self.services)) as found,
-        ):
-            async for batch in found:
-                yield batch
+        return search(self.params, "audit.search", query, services=self.services)

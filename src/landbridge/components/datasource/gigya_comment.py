@@ -10,8 +10,9 @@ from pydantic import Field
 
 from landbridge.components.base import RecordReader
 from landbridge.components.datasource import gigya_query as queries
-from landbridge.components.datasource.gigya_pages import batches
-from landbridge.components.datasource.gigya_site import SiteParams, open_site
+from landbridge.components.datasource.gigya_pages import search
+from landbridge.components.datasource.gigya_query import SelectList
+from landbridge.components.datasource.gigya_site import SiteParams
 from landbridge.components.params import Param
 from landbridge.components.registry import component
 from landbridge.records import Batch
@@ -23,7 +24,7 @@ _PAGE_SIZES = {"comments": 100, "streams": 300}
 class CommentReaderParams(SiteParams):
     """Parameters of the comment reader."""
 
-    select: str = Param("Fields or objects, separated by commas, or *.", default="*", example="ID, commentText")
+    select: SelectList = Param("Fields or objects, separated by commas, or *.", default="*", example="ID, commentText")
     from_: Annotated[Literal["comments", "streams"], Field(alias="from")] = Param("What to read.", default="comments")
     where: str | None = Param("Condition in the search language.", default=None, example='categoryID="comments"')
     batch_size: int | None = Param(
@@ -49,10 +50,7 @@ class CommentReader(RecordReader):
             conditions=[self.params.where],
             limit=self.params.batch_size or _PAGE_SIZES[self.params.from_],
         )
-        async with (
-            open_site(self.params, connections=1) as client,
-            aclosing(batches(client, "comments.search", query, services=self.services)) as found,
-        ):
+        async with aclosing(search(self.params, "comments.search", query, services=self.services)) as found:
             async for batch in found:
                 yield batch if self.params.keep_field_names_with_dot_as_is else _expanded(batch)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from landbridge.components.base import RecordReader
 from landbridge.components.datasource import gigya_calls as calls, gigya_query as queries
-from landbridge.components.datasource.gigya_pages import batches
-from landbridge.components.datasource.gigya_site import SiteParams, open_site
+from landbridge.components.datasource.gigya_pages import search
+from landbridge.components.datasource.gigya_query import SelectList
+from landbridge.components.datasource.gigya_site import SiteParams
 from landbridge.components.datasource.gigya_writer import SiteWriter
 from landbridge.components.params import Param
 from landbridge.components.registry import component
@@ -23,16 +23,12 @@ from landbridge.remote.gigya_errors import CallRefused
 class DataStoreReaderParams(SiteParams):
     """Parameters of the data store reader."""
 
-    select: str = Param("Fields or objects, separated by commas, or *.", default="*", example="oid, UID, data.points_i")
+    select: SelectList = Param(
+        "Fields or objects, separated by commas, or *.", default="*", example="oid, UID, data.points_i"
+    )
     from_: Annotated[str, Field(alias="from")] = Param("Type of the objects.", example="purchases", aliases=("type",))
     where: str | None = Param("Condition in the search language.", default=None, example="data.points_i > 100")
     batch_size: int = Param("Objects on a page of the search.", default=1000, ge=1, le=10_000)
-
-    @field_validator("select")
-    @classmethod
-    def _is_select(cls, value: str) -> str:
-        queries.parse_select(value)
-        return value
 
     @field_validator("from_")
     @classmethod
@@ -51,7 +47,7 @@ class DataStoreReader(RecordReader):
         """The fields of ``select``, where all of them are single values."""
         return queries.known_columns(queries.parse_select(self.params.select))
 
-    async def read(self) -> AsyncGenerator[Batch]:
+    def read(self) -> AsyncGenerator[Batch]:
         """Yield the objects."""
         delta = None if self.since is None else f"lastUpdated >= {queries.epoch_ms(self.since)}"
         query = queries.build(
@@ -61,12 +57,7 @@ class DataStoreReader(RecordReader):
             order_by="lastUpdated" if delta else None,
             limit=self.params.batch_size,
         )
-        async with (
-            open_site(self.params, connections=1) as client,
-            aclosing(batches(client, "ds.search", query, services=self.services)) as found,
-        ):
-            async for batch in found:
-                yield batch
+        return search(self.params, "ds.search", query, services=self.services)
 
 
 class DataStoreWriterParams(SiteParams):
@@ -107,6 +98,12 @@ class DataStoreWriter(SiteWriter):
             {**request, **fixed, "oid": uuid.uuid4().hex if request.get("oid", "auto") == "auto" else request["oid"]}
             for request in made
         ]
+
+    def repeatable(self, batch: Batch, requests: Sequence[Mapping[str, str]]) -> list[bool]:
+        """An object without an id of its own would be stored twice, and elements would be pushed twice."""
+        del requests
+        own = calls.texts_by_field(batch).get("oid", [None] * batch.num_rows)
+        return [oid not in (None, "auto") and self.params.update_behavior != "arrayPush" for oid in own]
 
     async def call(self, parameters: Mapping[str, str]) -> bytes:
         """Store one object."""

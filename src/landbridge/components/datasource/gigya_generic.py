@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import msgspec
 from pydantic import field_validator, model_validator
 
+from landbridge.components.base import StepServices
 from landbridge.components.datasource import gigya_calls as calls
 from landbridge.components.datasource.gigya_site import SiteParams
 from landbridge.components.datasource.gigya_writer import SiteWriter
@@ -80,6 +81,10 @@ class GenericWriter(SiteWriter):
     Params = GenericWriterParams
     params: GenericWriterParams
 
+    def __init__(self, params: GenericWriterParams, services: StepServices) -> None:
+        super().__init__(params, services)
+        self.deletes = ".delete" in params.api_method
+
     def requests(self, batch: Batch) -> list[dict[str, str]]:
         """The parameters that the step names."""
         texts = {
@@ -90,6 +95,20 @@ class GenericWriter(SiteWriter):
         fixed = {param.param_name: _text(param.value) for param in self.params.api_params if param.value is not None}
         made = [{**fixed, **request} for request in calls.requests_of(texts, batch.num_rows)]
         return [self._with_uid_spelt(request) for request in made]
+
+    def repeatable(self, batch: Batch, requests: Sequence[Mapping[str, str]]) -> list[bool]:
+        """As the method is; a deletion that was done is done."""
+        del batch
+        return [_may_repeat(self.params.api_method, request) for request in requests]
+
+    async def call_again(self, parameters: Mapping[str, str]) -> bytes:
+        """Call the method for a record for which it may have been called."""
+        try:
+            return await self.call(parameters)
+        except CallRefused as error:
+            if self.deletes and error.vendor_code in codes.UNKNOWN_UID:
+                return msgspec.json.encode({"errorCode": 0, "statusCode": 200, "statusReason": "OK"})
+            raise
 
     async def call(self, parameters: Mapping[str, str]) -> bytes:
         """Call the method for one record."""

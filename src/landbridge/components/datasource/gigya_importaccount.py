@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
-from landbridge.components.datasource import gigya_calls as calls
+from landbridge.components.base import Forecast, Verdict
+from landbridge.components.datasource import gigya_calls as calls, gigya_forecast
 from landbridge.components.datasource.gigya_site import SiteParams
 from landbridge.components.datasource.gigya_writer import SiteWriter
 from landbridge.components.params import Param
@@ -98,11 +99,42 @@ class ImportWriter(SiteWriter):
             answer = await self.client.call(_METHOD, parameters, may_repeat="UID" in parameters)
         except CallRefused as error:
             if error.after_uncertain and error.vendor_code == codes.EXISTS and await self._is_done(parameters):
-                return msgspec.json.encode(
-                    {"errorCode": 0, "statusCode": 200, "statusReason": "OK", "UID": parameters["UID"]}
-                )
+                return _done(parameters["UID"])
             raise
         return answer.body
+
+    async def forecast(self, batch: Batch) -> list[Forecast]:
+        """Compare each record with the account as it is."""
+        requests = self.requests(batch)
+        found = await gigya_forecast.accounts(
+            self.client, requests, connections=self.params.max_connections, services=self.services
+        )
+        return [self._forecast(request, found) for request in requests]
+
+    def _forecast(self, request: Mapping[str, str], found: Mapping[str, gigya_forecast.Account | None]) -> Forecast:
+        uid = request.get("UID")
+        if not uid:
+            return Forecast(Verdict.CREATE if request.get("createUID") == "true" else Verdict.INVALID)
+        if uid not in found:
+            return Forecast(Verdict.CREATE)
+        account = found[uid]
+        if account is None:
+            return Forecast(Verdict.CANNOT_TELL)
+        return gigya_forecast.forecast(request, account, may_exist=self.params.import_policy == "upsert")
+
+    def repeatable(self, batch: Batch, requests: Sequence[Mapping[str, str]]) -> list[bool]:
+        """An account without a UID would be created twice."""
+        del batch
+        return ["UID" in request for request in requests]
+
+    async def call_again(self, parameters: Mapping[str, str]) -> bytes:
+        """Import one account that may have been imported: one that is there as it should be is done."""
+        try:
+            return await self.call(parameters)
+        except CallRefused as error:
+            if error.vendor_code == codes.EXISTS and await self._is_done(parameters):
+                return _done(parameters["UID"])
+            raise
 
     async def _is_done(self, parameters: Mapping[str, str]) -> bool:
         """Whether the account is as an attempt whose answer was lost would have made it."""
@@ -110,6 +142,11 @@ class ImportWriter(SiteWriter):
         asked = {"UID": parameters["UID"], "include": ",".join(_COMPARED), "extraProfileFields": _extra(wanted)}
         answer = await self.client.call("accounts.getAccountInfo", asked, may_repeat=True)
         return _holds(msgspec.json.decode(answer.body), wanted)
+
+
+def _done(uid: str) -> bytes:
+    """The reply to a call that had been done before."""
+    return msgspec.json.encode({"errorCode": 0, "statusCode": 200, "statusReason": "OK", "UID": uid})
 
 
 def _extra(wanted: Mapping[str, Any]) -> str:

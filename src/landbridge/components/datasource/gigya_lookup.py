@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from landbridge.components.base import Lookup, RecordError
 from landbridge.components.datasource import gigya_query as queries
-from landbridge.components.datasource.gigya_query import Selected
+from landbridge.components.datasource.gigya_query import Selected, SelectList
 from landbridge.components.datasource.gigya_site import SiteParams, open_site
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.registry import component
@@ -49,7 +49,7 @@ class LookupField(ComponentParams):
 class AccountLookupParams(SiteParams):
     """Parameters of the account lookup."""
 
-    select: str = Param("Fields or objects to add, separated by commas, or *.", example="UID, profile.email")
+    select: SelectList = Param("Fields or objects to add, separated by commas, or *.", example="UID, profile.email")
     from_: Annotated[Literal["accounts", "emailAccounts"], Field(alias="from")] = Param(
         "Where to look: accounts, or emailAccounts for lite accounts, too.", default="accounts"
     )
@@ -81,12 +81,6 @@ class AccountLookupParams(SiteParams):
     )
     batch_size: int = Param("Records that one search looks up.", default=200, ge=1, le=1000)
     max_concurrency: int = Param("Parallel searches.", default=1, ge=1, le=50)
-
-    @field_validator("select")
-    @classmethod
-    def _is_select(cls, value: str) -> str:
-        queries.parse_select(value)
-        return value
 
     @field_validator("lookup_fields")
     @classmethod

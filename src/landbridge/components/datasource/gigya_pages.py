@@ -10,6 +10,7 @@ import anyio.to_thread
 import msgspec
 
 from landbridge.components.base import StepServices
+from landbridge.components.datasource.gigya_site import SiteParams, open_site
 from landbridge.records import Batch
 from landbridge.records.shred import Shredder
 from landbridge.remote.gigya import Client
@@ -19,15 +20,43 @@ _BATCH_BYTES: Final = 1 << 20
 """Small pages are put together until they are this long; steps work best on about a thousand records at a time."""
 
 
+async def search(params: SiteParams, method: str, query: str, *, services: StepServices) -> AsyncGenerator[Batch]:
+    """Yield the results of a search of the step's site, on a connection of its own.
+
+    Raises:
+        LandbridgeError: See ``open_site`` and ``Client.pages``.
+    """
+    async with (
+        open_site(params, connections=1) as client,
+        aclosing(batches(client, method, query, services=services)) as found,
+    ):
+        async for batch in found:
+            yield batch
+
+
 async def batches(
-    client: Client, method: str, query: str, *, services: StepServices, extra: Mapping[str, str] | None = None
+    client: Client,
+    method: str,
+    query: str,
+    *,
+    services: StepServices,
+    extra: Mapping[str, str] | None = None,
+    shredder: Shredder | None = None,
 ) -> AsyncGenerator[Batch]:
     """Yield the results of a search. The first page is not held back, so that a small test run is quick.
+
+    Args:
+        client: The site.
+        method: Which search.
+        query: The query.
+        services: Told of progress.
+        extra: Further parameters of the first call.
+        shredder: Makes records of the results; the usual one when None.
 
     Raises:
         LandbridgeError: See ``Client.pages``.
     """
-    shredder, place = Shredder(), client.login.place
+    shredder, place = shredder or Shredder(), client.login.place
     held: list[bytes] = []
     size, read, total, is_first = 0, 0, 0, True
     async with aclosing(client.pages(method, query, extra=extra)) as pages:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from landbridge.errors import FlowError
 from landbridge.records.path import parse
@@ -86,6 +88,15 @@ def parse_select(text: str) -> list[Selected]:
                 raise ValueError(error.message) from None
         found.append(Selected(path, match["alias"]))
     return found
+
+
+def _is_select(text: str) -> str:
+    parse_select(text)
+    return text
+
+
+SelectList = Annotated[str, AfterValidator(_is_select)]
+"""A parameter with a select list."""
 
 
 def known_columns(items: Sequence[Selected]) -> list[str] | None:

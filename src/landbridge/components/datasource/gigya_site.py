@@ -11,10 +11,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from pydantic import field_validator
-
-from landbridge.components.datasource.files import endpoint
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.errors import FlowError
 from landbridge.remote.endpoint import checked_endpoint
 from landbridge.remote.gigya import DEFAULT_TIMEOUT_S, Client, client
@@ -51,7 +48,7 @@ class SiteParams(ComponentParams):
     data_center: str | None = Param(
         "Data center of the site, such as eu1 (LANDBRIDGE_SITE_DATA_CENTER).", default=None, example="eu1"
     )
-    url: str | None = Param(
+    url: Address | None = Param(
         "Address of the API, in place of the data center's (LANDBRIDGE_SITE_URL). http:// only on this machine.",
         default=None,
         example="http://127.0.0.1:8080",
@@ -63,11 +60,6 @@ class SiteParams(ComponentParams):
         default=None,
         example="10M",
     )
-
-    @field_validator("url")
-    @classmethod
-    def _safe(cls, value: str | None) -> str | None:
-        return endpoint(value)
 
 
 def login_of(params: SiteParams, environ: Mapping[str, str] | None = None) -> SiteLogin:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from pydantic import field_validator
-
-from landbridge.components.base import FileReader, FileWriter, OpenFile
-from landbridge.components.datasource.files import FileSelection, endpoint, offered
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
+from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.remote.object_stores import s3_folder
 from landbridge.remote.objects import ObjectFolder
@@ -30,16 +28,11 @@ class S3Params(ComponentParams):
     region: str | None = Param(
         "Region of the bucket; found out by itself when empty.", default=None, example="eu-central-1"
     )
-    endpoint: str | None = Param(
+    endpoint: Address | None = Param(
         "Address of an S3-compatible server; empty for Amazon. http:// only on this machine.",
         default=None,
         example="https://s3.example.com",
     )
-
-    @field_validator("endpoint")
-    @classmethod
-    def _safe(cls, value: str | None) -> str | None:
-        return endpoint(value)
 
 
 class S3ReaderParams(S3Params, FileSelection):
@@ -72,7 +65,11 @@ class S3Reader(FileReader):
 
     def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
-        return offered(self.connect(), self.params)
+        return offered(self.connect(), self)
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the files, and large ones where they can be cut."""
+        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.amazon.s3", title="Write files to Amazon S3")

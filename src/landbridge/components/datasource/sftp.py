@@ -7,22 +7,19 @@ from typing import Self
 
 from pydantic import model_validator
 
-from landbridge.components.base import FileReader, FileWriter, OpenFile
-from landbridge.components.datasource.files import FileSelection, offered
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
+from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.datasource.servers import ServerParams, UploadParams
+from landbridge.components.params import Param
 from landbridge.components.registry import component
 from landbridge.remote.sftp import SftpStore
 from landbridge.remote.sftp_session import SftpLogin
-from landbridge.remote.sftp_transfer import ReplacePolicy
 
 
-class SftpParams(ComponentParams):
+class SftpParams(ServerParams):
     """Parameters of every step that talks to an SFTP server."""
 
-    host: str = Param("Name or address of the server.", example="files.example.com")
     port: int = Param("TCP port.", default=22, ge=1, le=65535)
-    username: str = Param("Login name.", example="landbridge")
-    password: str | None = Param("Login password.", default=None, secret=True)
     private_key: str | None = Param(
         "Private key for the login: OpenSSH or PEM text, or base64 of it.", default=None, secret=True
     )
@@ -33,8 +30,6 @@ class SftpParams(ComponentParams):
         default=None,
         example="SHA256:uNiVztksCsDhcc0u9e8BrrJXVGDxNnSpjPGdhfpMhoA",
     )
-    remote_path: str = Param("Folder on the server; empty for the login folder.", default="", example="upload")
-    timeout: int = Param("Longest wait for a single answer.", default=60, ge=10, le=120, unit="s")
 
     @model_validator(mode="after")
     def _has_credentials(self) -> Self:
@@ -61,21 +56,8 @@ class SftpReaderParams(SftpParams, FileSelection):
     """Parameters of the SFTP reader."""
 
 
-class SftpWriterParams(SftpParams):
+class SftpWriterParams(UploadParams, SftpParams):
     """Parameters of the SFTP writer."""
-
-    temporary_upload_extension: bool = Param(
-        "Upload as <name>.uploading and rename when done, instead of under a hidden name.", default=False
-    )
-    create_folders: bool = Param(
-        "Create the remotePath when it is missing. Folders named in a file's name are always created.",
-        default=False,
-    )
-    replace_existing: ReplacePolicy = Param(
-        "What to do on a server that cannot replace an existing file in one step: fail, or deleteFirst, "
-        "which leaves a moment without the file. Servers like OpenSSH always replace in one step.",
-        default="fail",
-    )
 
 
 @component("datasource.read.sftp", title="Read files from SFTP")
@@ -90,7 +72,11 @@ class SftpReader(FileReader):
 
     def files(self) -> AsyncGenerator[OpenFile]:
         """Yield the matching files in order."""
-        return offered(self.connect(), self.params)
+        return offered(self.connect(), self)
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the files, and large ones where they can be cut."""
+        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.sftp", title="Write files to SFTP")

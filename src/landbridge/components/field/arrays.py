@@ -67,12 +67,16 @@ class ArrayExtract(Transform):
         propagation_fields: list[str] = Param(
             "Fields of the parent record that every element gets.", default=[], example=["UID"]
         )
-        generate_key: bool = Param("Add a key that is unique and the same in every run.", default=False)
+        generate_key: bool = Param(
+            "Add a key that is the same in every run: the propagated fields and the element's number. It is unique "
+            "where those fields tell the parent records apart.",
+            default=False,
+        )
         key_field: str = Param("Field that `generateKey` fills.", default="key", example="key")
 
         @model_validator(mode="after")
         def _are_paths(self) -> ArrayExtract.Params:
-            for name in (self.field, *self.propagation_fields):
+            for name in (self.field, self.key_field, *self.propagation_fields):
                 parse(name.strip())
             return self
 
@@ -84,23 +88,22 @@ class ArrayExtract(Transform):
         propagated = [parse(name.strip()) for name in self.params.propagation_fields]
         elements: list[dict[str, Any]] = []
         parents: list[int] = []
+        numbers: list[str] = []
         for row, value in enumerate(col.to_values(batch.get(path))):
             for number, element in zip(count(), value if isinstance(value, list) else ()):
-                record = dict(element) if isinstance(element, dict) else {str(path[-1]): element}
-                if self.params.generate_key:
-                    record[self.params.key_field] = number
-                elements.append(record)
+                elements.append(element if isinstance(element, dict) else {str(path[-1]): element})
                 parents.append(row)
+                numbers.append(str(number))
         extracted = Batch.from_objects(elements)
         carried = batch.select(propagated).take(parents)
         if self.params.generate_key:
-            extracted = self._with_keys(extracted, carried)
+            extracted = extracted.put(parse(self.params.key_field.strip()), _keys(carried, numbers))
         for parent in propagated:
             extracted = extracted.put(parent, carried.get(parent))
         return extracted.reorder([*carried.names, *extracted.names])
 
-    def _with_keys(self, extracted: Batch, carried: Batch) -> Batch:
-        key = parse(self.params.key_field)
-        numbers = pc.cast(extracted.get(key), pa.string())
-        parts = [pc.fill_null(col.plain_text(column), "") for column in carried.columns.values()]
-        return extracted.put(key, pc.binary_join_element_wise(*parts, numbers, "-"))
+
+def _keys(carried: Batch, numbers: list[str]) -> pa.Array:
+    """What identifies each element: the fields of its parent, and its number there."""
+    parts = [pc.fill_null(col.plain_text(column), "") for column in carried.columns.values()]
+    return pc.binary_join_element_wise(*parts, pa.array(numbers, pa.string()), "-")

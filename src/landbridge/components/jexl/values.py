@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 from landbridge.components.regex import Replacement, compile_pattern, compile_replacement
@@ -35,6 +35,8 @@ MAX_TEXT: Final = 1 << 24
 _INTEGER: Final = re.compile(r"[+-]?\d+")
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _MAX_DIGITS: Final = 400
+_KEPT: Final = 256
+"""So many compiled regular expressions are kept: they may come from the records, of which there is no end."""
 
 
 class Failure(Exception):
@@ -339,7 +341,7 @@ def _same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def _pattern(regex: str) -> re.Pattern[str]:
     try:
         return compile_pattern(regex)
@@ -347,7 +349,7 @@ def _pattern(regex: str) -> re.Pattern[str]:
         raise Failure("a text is not a regular expression") from None
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def _replacement(regex: str, replacement: str) -> Replacement:
     try:
         return compile_replacement(regex, replacement, match_empty=True)
