@@ -7,7 +7,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from landbridge.components.base import FileWriter, Formatter
+from landbridge.components.base import FileTransform, FileWriter, Formatter
 from landbridge.components.catalogue import kind_of
 from landbridge.dataflow.plan import Edge, Plan, PlanStep
 from landbridge.engine.channel import Aborted, Channel, Ended, NotWanted
@@ -22,7 +22,11 @@ def plan_of(steps, edges):
     made = []
     for order, edge in enumerate(edges):
         source, target, kind = (*edge, "next")[:3]
-        port = "files" if issubclass(steps[source], Formatter | FileWriter) and kind == "next" else "records"
+        port = (
+            "files"
+            if issubclass(steps[source], Formatter | FileTransform | FileWriter) and kind == "next"
+            else "records"
+        )
         made.append(Edge(source=source, target=target, kind=kind, port=port, order=order))
     planned = tuple(
         PlanStep(

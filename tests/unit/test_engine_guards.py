@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
@@ -11,6 +13,8 @@ from landbridge.engine.guard_settings import ConsentRule, FlowGuards, GuardSetti
 from landbridge.engine.guards import Rules, Tally, Watch, tripped, trips_of
 from landbridge.errors import FlowError, StorageError
 from landbridge.records import Batch
+from landbridge.records.json_batch import JsonBatch
+from landbridge.records.shred import Shredder
 
 NOW = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
 NEWS = "subscriptions.news.email"
@@ -244,3 +248,47 @@ def test_thresholds_that_cannot_be_understood_are_an_error_with_their_place(guar
 
 def test_thresholds_survive_a_dataflow_that_is_written_again():
     assert Dataflow.load(flow({"optOuts": False}).dump()).raw["landbridge"] == {"guards": {"optOuts": False}}
+
+
+FLAGS = st.sampled_from([True, False, "false", "TRUE", None, 3])
+SUBSCRIPTION = st.dictionaries(
+    st.sampled_from(["isSubscribed", "lastUpdatedSubscriptionState", "other"]), FLAGS | st.just("2026-03-02T04:30:00Z")
+)
+ACCOUNTS = st.dictionaries(
+    st.sampled_from(["UID", "uid", "isActive", "ISACTIVE", "email", "x", "profile", "subscriptions", "preferences"])
+    | st.just("subscriptions.news.email.isSubscribed"),
+    FLAGS
+    | st.sampled_from(["a", "b", "isSubscribed", "Subscriptions"])
+    | st.dictionaries(st.sampled_from(["news", "email", "isConsentGranted"]), FLAGS | SUBSCRIPTION)
+    | st.dictionaries(st.just("news"), st.dictionaries(st.just("email"), SUBSCRIPTION)),
+    max_size=6,
+)
+
+
+@given(batches=st.lists(st.lists(ACCOUNTS, min_size=1, max_size=5), max_size=4), escaped=st.booleans())
+def test_guards_see_in_the_text_of_records_what_they_see_in_their_columns(tmp_path_factory, batches, escaped):
+    told = []
+    for as_text in (True, False):
+        shredder, ledger = Shredder(as_text=as_text), MemoryLedger()
+        ledger.keep([OptOut("uid:a", NEWS, NOW)])
+        folder = tmp_path_factory.getbasetemp()
+        one = Watch("write", rules(ledger=ledger), folder=folder, at=NOW, writes_files=False)
+        for rows in batches:
+            text = msgspec.json.encode(rows)
+            one.look(shredder.array(text.replace(b'"is', b'"\\u0069s') if escaped else text))
+        told.append((one.finish(), ledger._known))
+        one.close()
+    assert told[0] == told[1]
+
+
+def test_what_no_guard_looks_at_stays_text(tmp_path):
+    def shred(_):
+        raise AssertionError("columns were made")
+
+    batch = JsonBatch(pa.array(['{"UID":"a","isActive":false}']), shred)
+    idle = Watch("out", rules(), folder=tmp_path, at=NOW, writes_files=True)
+    assert idle.look(batch) == (batch, [])
+    assert (idle.looks, idle.finish().records, idle.tally.deactivations) == (False, 1, 0)
+    remembered = Watch("out", rules(last=Tally()), folder=tmp_path, at=NOW, writes_files=True)
+    assert remembered.look(batch) == (batch, [])
+    assert (remembered.looks, remembered.finish().deactivations) == (True, 1)

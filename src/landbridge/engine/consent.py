@@ -29,7 +29,12 @@ _FLAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 """For each outermost object of an account the member that tells consent, and those that tell its time, best first."""
 
+CONSENT_OBJECTS: Final = tuple(_FLAGS)
+"""The outermost objects of an account that tell consents."""
+
 _ADDRESSES: Final = ("profile.email", "email")
+_ESCAPE: Final = "\\u00"
+"""In JSON text a letter of a key may be written so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +168,13 @@ class Consents:
             next((time for texts in picked if (time := moment(texts[at])) is not None), None) for at in range(len(rows))
         ]
 
+    def said(self, granted: bool) -> pa.Array:
+        """For every record whether it says so."""
+        return pc.fill_null(self.granted if granted else pc.invert(self.granted), False)
+
     def rows(self, granted: bool) -> list[int]:
         """The numbers of the records that say so."""
-        said = pc.fill_null(self.granted if granted else pc.invert(self.granted), False)
-        found: list[int] = pc.indices_nonzero(said).to_pylist()
+        found: list[int] = pc.indices_nonzero(self.said(granted)).to_pylist()
         return found
 
 
@@ -191,6 +199,15 @@ def consents_of(batch: Batch, declared: Sequence[ConsentField]) -> Iterator[Cons
         granted = pc.is_in(values, value_set=pa.array(item.granted, pa.string()))
         granted = pc.if_else(pc.is_valid(values), granted, pa.scalar(None, pa.bool_()))
         yield Consents(item.purpose, granted, (batch.get(parse(item.time)),) if item.time else ())
+
+
+def opting_out(batch: Batch, declared: Sequence[ConsentField]) -> int:
+    """How many records say no to something."""
+    said: pa.Array | None = None
+    for consents in consents_of(batch, declared):
+        no = consents.said(granted=False)
+        said = no if said is None else pc.or_(said, no)
+    return said.true_count if said is not None else 0
 
 
 def keys_of(batch: Batch, rows: Sequence[int], person: Person) -> list[tuple[str, ...]]:
@@ -262,14 +279,18 @@ def moment(text: str | None) -> datetime | None:
 
 def _within(dotted: str, column: pa.Array, flag: str, times: Sequence[str]) -> Iterator[Consents]:
     """The consents within objects that are whole in one column."""
+    text = col.json_text(column)
+    named = pc.or_(pc.match_substring(text, flag), pc.match_substring(text, _ESCAPE))
+    rows: list[int] = pc.indices_nonzero(pc.fill_null(named, False)).to_pylist()
+    if not rows:
+        return
     flags: dict[str, list[Any]] = {}
     moments: dict[str, list[Any]] = {}
-    values = col.to_values(column)
-    for row, value in enumerate(values):
+    for row, value in zip(rows, col.to_values(column.take(pa.array(rows, pa.int64()))), strict=True):
         for stem, holder in _holders(value, dotted, flag):
-            flags.setdefault(stem, [ABSENT] * len(values))[row] = holder[flag]
+            flags.setdefault(stem, [ABSENT] * len(column))[row] = holder[flag]
             time = next((holder[name] for name in times if isinstance(holder.get(name), str)), ABSENT)
-            moments.setdefault(stem, [ABSENT] * len(values))[row] = time
+            moments.setdefault(stem, [ABSENT] * len(column))[row] = time
     for stem, told in flags.items():
         yield Consents(stem, _as_bool(col.from_values(told)), (col.from_values(moments[stem]),))
 

@@ -106,6 +106,7 @@ class Report:
         writers: What each writer was about to do, by step: see ``guards.Tally``.
         guards: Guards that tripped: see ``guards.Trip``.
         planned: Of a dry run, what each writer would have done, by step: see ``dry_run.Planned``.
+        unsure: Names of files of which it is not known whether they were published.
     """
 
     job: str
@@ -121,6 +122,7 @@ class Report:
     writers: dict[str, dict[str, int]] = field(default_factory=dict)
     guards: tuple[dict[str, Any], ...] = ()
     planned: dict[str, dict[str, int]] = field(default_factory=dict)
+    unsure: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The report as ``--report`` writes it; instants are ISO 8601 in UTC."""
@@ -142,6 +144,8 @@ class Report:
             shown["guards"] = list(self.guards)
         if self.planned:
             shown["planned"] = self.planned
+        if self.unsure:
+            shown["unsure"] = list(self.unsure)
         if self.error:
             shown["error"] = self.error
         return shown
@@ -163,4 +167,5 @@ class Report:
             writers=shown.get("writers", {}),
             guards=tuple(shown.get("guards", ())),
             planned=shown.get("planned", {}),
+            unsure=tuple(shown.get("unsure", ())),
         )

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import BinaryIO, Final, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from landbridge.components.base import FileDrop, FileEnd, FileStart, FileWriter
@@ -21,12 +23,17 @@ from landbridge.engine.channel import Ended, Item
 from landbridge.engine.counts import Activity, DeliveredFile, StepCounts
 from landbridge.engine.failures import explained
 from landbridge.engine.journal import Intent, Intents, Journal
+from landbridge.engine.patience import see_through
 from landbridge.engine.stations import Station
+from landbridge.engine.work import broken
 from landbridge.errors import DataError, LandbridgeError, StorageError
 from landbridge.records import Batch
 from landbridge.remote.publish import ABANDONED_AFTER, Store, Upload
 
 Content: TypeAlias = bytes
+
+GRACE_S: Final = 20.0
+"""A file that is being published when the job is stopped has this long to get its name."""
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -95,12 +102,16 @@ class Lane:
     Args:
         station: The writer's station for this stream.
         store: Where files go; None in a dry run.
+        names: Of all files of the writer so far, shared by its lanes.
         journal: Told of what is begun; None in a job that is not resumed.
     """
 
-    def __init__(self, station: Station, store: Store | None, journal: Journal | None = None) -> None:
+    def __init__(
+        self, station: Station, store: Store | None, *, names: set[str], journal: Journal | None = None
+    ) -> None:
         self._station = station
         self._store = store
+        self._names = names
         self._journal = journal
         self.staged: list[Staged] = []
         self._current: Staged | None = None
@@ -129,6 +140,14 @@ class Lane:
             raise TypeError("a file writer was given records")
 
     async def _begin(self, start: FileStart) -> None:
+        if start.name in self._names:
+            raise DataError(
+                "LB-4003",
+                f'two files of the job have the name "{start.name}"; one would replace the other',
+                hint="Give each formatter a file name of its own, or read the archives that hold files of the same "
+                "name in separate jobs. Nothing was published.",
+            )
+        self._names.add(start.name)
         upload = await self._created(start.name)
         self._current = Staged(name=start.name, order=self._station.order, station=self._station, upload=upload)
         self.staged.append(self._current)
@@ -160,7 +179,7 @@ class Lane:
 
     def _open(self) -> Staged:
         if self._current is None:
-            raise DataError("LB-4001", "the stream of a file began in its middle")
+            raise broken("the stream of a file began in its middle")
         return self._current
 
     async def discard(self) -> None:
@@ -168,6 +187,7 @@ class Lane:
         counts = self._station.counts
         for staged in self.staged:
             await staged.discard()
+            self._names.discard(staged.name)
             counts.bytes -= staged.bytes
             if staged is not self._current:
                 counts.files -= 1
@@ -177,7 +197,7 @@ class Lane:
     def complete(self) -> None:
         """Check that the stream did not end in the middle of a file."""
         if self._current is not None:
-            raise DataError("LB-4001", f'the stream of "{self._current.name}" ended before the file')
+            raise broken(f'the stream of "{self._current.name}" ended before the file')
 
 
 def connection_of(station: Station) -> FileWriter:
@@ -204,6 +224,7 @@ async def publish_all(
     counts: Callable[[], dict[str, dict[str, int]]],
     tallies: Callable[[], dict[str, dict[str, int]]],
     delivered: list[DeliveredFile],
+    unsure: list[str],
 ) -> None:
     """Give all staged files their names, in their order.
 
@@ -213,26 +234,46 @@ async def publish_all(
         counts: The counts of the job so far, for the journal.
         tallies: What its writers did, for the journal.
         delivered: Gets each file when it has its name.
+        unsure: Gets the name of a file of which nobody knows whether it has its name: the job was stopped, and the
+            store did not answer in ``GRACE_S``.
     """
     ordered = sorted(staged, key=lambda file: file.order)
-    if journal:
+    if journal and ordered:
         intents = Intents(time(), [file.as_intent() for file in ordered], counts(), tallies())
         await anyio.to_thread.run_sync(journal.intend, intents)
     for number, file in enumerate(ordered):
+        await anyio.lowlevel.checkpoint()  # here a job may be stopped, and not while a file gets its name
         with explained(file.station.step.id):
-            file.station.counts.now(Activity.WORKING)
-            refused = file.station.counts.rejected
-            delivered.append(await file.publish())
-            if journal:
-                await anyio.to_thread.run_sync(journal.mark_published, number)
-            # A receiver that reads the file at once (an import) may refuse some of its records.
-            refused = file.station.counts.rejected - refused
-            file.station.counts.records_out += max(0, (file.records or 0) - refused)
-            file.station.counts.now(Activity.WAITING)
+            finished = await see_through(
+                partial(_publish_staged, number, file, journal=journal, delivered=delivered), grace_s=GRACE_S
+            )
+            if not finished:
+                unsure.append(file.name)
+                return
+
+
+async def _publish_staged(
+    number: int, file: Staged, *, journal: Journal | None, delivered: list[DeliveredFile]
+) -> None:
+    counts = file.station.counts
+    counts.now(Activity.WORKING)
+    refused = counts.rejected
+    delivered.append(await file.publish())
+    # A receiver that reads the file at once (an import) may refuse some of its records.
+    refused = counts.rejected - refused
+    counts.records_out += max(0, (file.records or 0) - refused)
+    if journal:
+        await anyio.to_thread.run_sync(journal.mark_published, number)
+    counts.now(Activity.WAITING)
 
 
 async def publish_rest(
-    intents: Intents, *, writers: dict[str, FileWriter], journal: Journal, delivered: list[DeliveredFile]
+    intents: Intents,
+    *,
+    writers: dict[str, FileWriter],
+    journal: Journal,
+    delivered: list[DeliveredFile],
+    unsure: list[str],
 ) -> None:
     """Publish what an earlier process of the job has staged and not yet published.
 
@@ -241,6 +282,7 @@ async def publish_rest(
         writers: Components of the steps that deliver them.
         journal: Keeps what is done.
         delivered: Gets every file of the job, also those that the earlier process has published.
+        unsure: As for ``publish_all``.
 
     Raises:
         StorageError: LB-7008, a file is neither under its temporary nor under its final name.
@@ -254,8 +296,11 @@ async def publish_rest(
                 if number not in done:
                     if intent.step not in stores:
                         stores[intent.step] = await stack.enter_async_context(writers[intent.step].connect())
-                    await _publish_one(stores[intent.step], intent, journal, at=intents.at)
-                    await anyio.to_thread.run_sync(journal.mark_published, number)
+                    await anyio.lowlevel.checkpoint()
+                    finish = partial(_finish, number, intent, stores[intent.step], journal, at=intents.at)
+                    if not await see_through(finish, grace_s=GRACE_S):
+                        unsure.append(intent.name)
+                        return
                 delivered.append(DeliveredFile(name=intent.name, bytes=intent.size, records=intent.records))
 
 
@@ -266,6 +311,11 @@ def count_rest(intents: Intents, steps: Mapping[str, StepCounts], *, refused_bef
     for step, before in refused_before.items():
         counts = steps[step]
         counts.records_out = max(0, counts.records_out - (counts.rejected - before))
+
+
+async def _finish(number: int, intent: Intent, store: Store, journal: Journal, *, at: float) -> None:
+    await _publish_one(store, intent, journal, at=at)
+    await anyio.to_thread.run_sync(journal.mark_published, number)
 
 
 async def _publish_one(store: Store, intent: Intent, journal: Journal, *, at: float) -> None:

@@ -50,7 +50,12 @@ def storage_error(error: OSError, step: str | None) -> StorageError:
         )
     reason = error.strerror or type(error).__name__
     place = f' "{error.filename}"' if error.filename else ""
-    return StorageError("LB-7002", f"cannot use{place}: {reason}", step=step)
+    return StorageError(
+        "LB-7002",
+        f"cannot use{place}: {reason}",
+        hint="Check that it is there, that this user may read and write it, and that its disk is in order.",
+        step=step,
+    )
 
 
 def stalled(step: str | None, limit_s: float) -> Stalled:
@@ -65,7 +70,11 @@ def stalled(step: str | None, limit_s: float) -> Stalled:
 
 def stopped(reason: str) -> Cancelled:
     """A person or a signal ends the job (LB-6001)."""
-    return Cancelled("LB-6001", f"the job was stopped: {reason}")
+    return Cancelled(
+        "LB-6001",
+        f"the job was stopped: {reason}",
+        hint="Run it again. What was published before is listed in the report.",
+    )
 
 
 def as_json(error: LandbridgeError | None) -> dict[str, str | None] | None:

@@ -78,6 +78,7 @@ class Gate:
             writes_files=writes_files,
             deletes=deletes,
             remembers=not (writes_files or self._only_tells),
+            only_tells=self._only_tells,
         )
         self._watches.setdefault(writer, []).append(watch)
         station.watches.append(watch)
@@ -95,6 +96,18 @@ class Gate:
             if step not in found:
                 found[step] = _largest([watch.tally for watch in watches])
         return found
+
+    def shown(self) -> dict[str, dict[str, int]]:
+        """The same as reports show it: of writers that nobody looks into, only how many records there were."""
+        unseen = {
+            step
+            for step, watches in self._watches.items()
+            if step not in self._known and not any(watch.looks for watch in watches)
+        }
+        return {
+            step: {"records": tally.records} if step in unseen else tally.as_json()
+            for step, tally in self.tallies.items()
+        }
 
     def restore(self, step: str, tally: Tally, *, has_passed: bool = True) -> None:
         """What a writer is about to do is known from an earlier process, in which it may have passed already."""

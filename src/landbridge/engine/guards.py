@@ -18,7 +18,8 @@ import msgspec
 import pyarrow.compute as pc
 
 from landbridge.components.base import RecordError
-from landbridge.engine.consent import ConsentLedger, consents_of, raised, withdrawn
+from landbridge.engine.consent import CONSENT_OBJECTS, ConsentLedger, opting_out, raised, withdrawn
+from landbridge.engine.glance import Glance
 from landbridge.engine.guard_settings import FlowGuards, GuardSettings
 from landbridge.engine.repeats import Repeats, texts_of
 from landbridge.errors import GuardTripped
@@ -152,6 +153,7 @@ class Watch:
         writes_files: It delivers files, which carry a state and not changes.
         deletes: All its records are deletions.
         remembers: The opt-outs that pass are news for the ledger.
+        only_tells: A dry run, which tells the counts though nothing is compared with them.
     """
 
     def __init__(
@@ -164,6 +166,7 @@ class Watch:
         writes_files: bool,
         deletes: bool = False,
         remembers: bool = True,
+        only_tells: bool = False,
     ) -> None:
         self.step = step
         self.tally = Tally()
@@ -175,6 +178,24 @@ class Watch:
         repeated = self._settings.repeated(by_default=not writes_files)
         self._field = repeated.field if repeated else None
         self._repeats = Repeats(folder) if repeated else None
+        settings = self._settings
+        self._compares = any((settings.opt_outs, settings.deactivations, settings.deletes)) and not writes_files
+        self._guards_consent = rules.ledger is not None and settings.consent.action != "off"
+        # Where somebody remembers this run, the next one is compared with it.
+        self.looks = (
+            only_tells or rules.history is not None or self._compares or self._guards_consent or repeated is not None
+        )
+        """Whether anything depends on what the records say; otherwise they are only counted."""
+        rule = settings.consent
+        self._glance = Glance(
+            objects=CONSENT_OBJECTS,
+            fields=[
+                "isActive",
+                *([repeated.field] if repeated else ()),
+                *([rule.uid, *rule.address] if self._guards_consent else ()),
+                *(name for field in rule.fields for name in (field.field, field.time) if name),
+            ],
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -184,23 +205,33 @@ class Watch:
             settings.empty_source == "never"
             and not any((settings.opt_outs, settings.deactivations, settings.deletes))
             and self._repeats is None
-            and (self._rules.ledger is None or settings.consent.action == "off")
+            and not self._guards_consent
         )
 
     def look(self, batch: Batch) -> tuple[Batch, list[tuple[Batch, Sequence[RecordError]]]]:
         """Count a batch; gives what goes on, and what the consent guard rejects."""
+        self.tally.records += batch.num_rows
+        if self._deletes:
+            self.tally.deletes += batch.num_rows
+        if not self.looks:
+            return batch, []
         refused: list[tuple[Batch, Sequence[RecordError]]] = []
+        seen = self._glance.of(batch)
         rule = self._settings.consent
         ledger = self._rules.ledger
         if ledger is not None and rule.action != "off":
-            rows = raised(batch, ledger, declared=rule.declared, person=rule.person)
+            rows = raised(seen, ledger, declared=rule.declared, person=rule.person)
             if self._remembers:
-                ledger.keep(withdrawn(batch, at=self._at, declared=rule.declared, person=rule.person))
+                ledger.keep(withdrawn(seen, at=self._at, declared=rule.declared, person=rule.person))
             if rows and rule.action == "reject":
                 batch, bad = _parted(batch, rows)
+                seen, _ = _parted(seen, rows)
                 refused = [(bad, [_undoes()] * bad.num_rows)]
+                self.tally.records -= bad.num_rows
+                if self._deletes:
+                    self.tally.deletes -= bad.num_rows
             self.tally.raises += len(rows)
-        self._count(batch)
+        self._count(seen)
         return batch, refused
 
     def finish(self) -> Tally:
@@ -219,13 +250,7 @@ class Watch:
 
     def _count(self, batch: Batch) -> None:
         tally = self.tally
-        tally.records += batch.num_rows
-        if self._deletes:
-            tally.deletes += batch.num_rows
-        out: set[int] = set()
-        for consents in consents_of(batch, self._settings.consent.declared):
-            out.update(consents.rows(granted=False))
-        tally.opt_outs += len(out)
+        tally.opt_outs += opting_out(batch, self._settings.consent.declared)
         for name in batch.names:
             if name.lower() == "isactive":
                 text = pc.utf8_lower(col.plain_text(batch.column(name)))

@@ -31,10 +31,13 @@ class Options:
     since: datetime | None = None
     history: FileHistory | None = None
 
-    @property
-    def reads_changes(self) -> bool:
-        """Whether only what is new is read, so that reading nothing means nothing."""
-        return self.since is not None or self.history is not None
+    def reads_changes(self, *, files: bool) -> bool:
+        """Whether only what is new is read, so that reading nothing means nothing.
+
+        Args:
+            files: The dataflow reads files; ``history`` knows nothing of other sources.
+        """
+        return self.since is not None or (files and self.history is not None and not self.history.reads_all)
 
 
 @dataclass(slots=True)

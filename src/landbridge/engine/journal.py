@@ -36,6 +36,9 @@ from landbridge.engine.frames import Frames
 from landbridge.engine.segment import flush_folder
 from landbridge.errors import StorageError
 
+IN_USE: Final = "LB-7005"
+"""The code of the error that another process works on the job."""
+
 _RESULT: Final = "result.json"
 _INTENTS: Final = "intents.json"
 
@@ -250,7 +253,7 @@ class Journal:
             os.close(self._lock)
             self._lock = -1
             raise StorageError(
-                "LB-7005",
+                IN_USE,
                 f'another process works on the job whose journal is "{self.folder}"',
                 hint="Wait until it has ended, or use another folder.",
             ) from None

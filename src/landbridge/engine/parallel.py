@@ -35,6 +35,7 @@ async def work_in_parallel(
     *,
     flow: str,
     placeholders: dict[str, str],
+    connection_secrets: dict[str, str] | None = None,
     processes: int,
     folder: Path,
     told: Told | None = None,
@@ -46,6 +47,7 @@ async def work_in_parallel(
         job: The facts of the run.
         flow: The dataflow as JSON text.
         placeholders: Values for ``{{name}}``.
+        connection_secrets: Secrets of connections that the dataflow refers to.
         processes: How many processes to use.
         folder: Where splits leave their results; kept, a job that is begun again finds finished ones there.
         told: Called, where given, with the number of finished splits and of all.
@@ -65,6 +67,7 @@ async def work_in_parallel(
             split=split,
             folder=str(folder / f"split-{number:05}"),
             placeholders=placeholders,
+            connection_secrets=connection_secrets or {},
             options=replace(job.options, history=None),
         )
         for number, split in enumerate(splits)

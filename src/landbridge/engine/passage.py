@@ -8,11 +8,12 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 import anyio.from_thread
 import anyio.to_thread
 
+from landbridge.components.base import Formatter, RecordWriter
 from landbridge.engine.channel import Channel, Ended, Item, NotWanted
 from landbridge.engine.counts import Activity
 from landbridge.engine.rejects import RejectStore
 from landbridge.engine.stations import Station
-from landbridge.engine.work import Limit, chain
+from landbridge.engine.work import chain
 from landbridge.errors import LandbridgeError
 from landbridge.records import Batch
 
@@ -22,11 +23,11 @@ class Passage:
 
     Args:
         rejects: Where failed records go that have no error edge.
-        limit: How many records the job takes.
+        limit: How many records each parser gives at most; None for all.
         threads: How many stations may work in a thread at a time.
     """
 
-    def __init__(self, rejects: RejectStore, limit: Limit, *, threads: int) -> None:
+    def __init__(self, rejects: RejectStore, limit: int | None, *, threads: int) -> None:
         self._rejects = rejects
         self._limit = limit
         self._threads = anyio.CapacityLimiter(threads)
@@ -68,12 +69,27 @@ class Passage:
                     with suppress(NotWanted):
                         await channel.send(batch)
         elif rejects := station.services.take_rejects():
-            await anyio.to_thread.run_sync(self._rejects.add, station.step.id, rejects)
+            # They are kept although the job ends meanwhile; without the shield, a call from a thread whose scope is
+            # cancelled waits for ever.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._rejects.add, station.step.id, rejects)
 
     async def call(
-        self, station: Station, opened: AbstractAsyncContextManager[object], work: Callable[[Batch], Awaitable[Batch]]
+        self,
+        station: Station,
+        opened: AbstractAsyncContextManager[object],
+        work: Callable[[Batch], Awaitable[Batch]],
+        *,
+        delivers: bool = False,
     ) -> None:
-        """Do the work for every batch that comes, and hand on what it gives."""
+        """Do the work for every batch that comes, and hand on what it gives.
+
+        Args:
+            station: Whose work it is.
+            opened: Holds a connection meanwhile.
+            work: Gives the records that go on.
+            delivers: The work is worth doing though nobody wants what it gives.
+        """
         counts = station.counts
         async with opened:
             while (batch := await self.receive(station)) is not None:
@@ -81,7 +97,13 @@ class Passage:
                 delivered = await work(batch)
                 counts.records_out += delivered.num_rows
                 await self.drain(station)
-                await self.send(station, delivered)
+                try:
+                    await self.send(station, delivered)
+                except NotWanted:
+                    if not delivers:
+                        if station.source:
+                            station.source.decline()
+                        return
 
     async def drive(self, group: list[Station]) -> None:
         """Drive the generators of a group in a worker thread."""
@@ -107,24 +129,33 @@ class Passage:
             anyio.from_thread.run(self.drain, station)
 
 
-def check_counts(stations: Sequence[Station], limit: Limit) -> None:
-    """Refuse to go on when records were lost or doubled between two steps.
+def check_counts(stations: Sequence[Station]) -> None:
+    """Refuse to go on when records were lost or doubled between two steps, or within one.
 
     Raises:
         LandbridgeError: LB-6003.
     """
     for station in stations:
+        counts = station.counts
         if station.source is None or not station.source.is_wanted:
             continue
-        counts = station.counts
-        lost = station.source.records - counts.records_in if station.source.records else 0
-        if lost and not limit.reached:
-            raise LandbridgeError(
-                "LB-6003",
-                f"{station.source.records} records were sent to the step but it counted {counts.records_in}",
-                hint="Please report this with the dataflow.",
-                step=station.step.id,
+        if station.source.records and station.source.records != counts.records_in:
+            raise _differ(
+                station,
+                f"{station.source.records:,} records were sent to the step but it counted {counts.records_in:,}",
             )
+        if not isinstance(station.component, Formatter | RecordWriter) or not station.is_told:
+            continue
+        if counts.records_in != counts.records_out + counts.rejected:
+            raise _differ(
+                station,
+                f"the step was given {counts.records_in:,} records, and told of {counts.records_out:,} and of "
+                f"{counts.rejected:,} that failed",
+            )
+
+
+def _differ(station: Station, message: str) -> LandbridgeError:
+    return LandbridgeError("LB-6003", message, hint="Please report this with the dataflow.", step=station.step.id)
 
 
 def _received(station: Station, source: Channel) -> Iterator[Item]:

@@ -42,6 +42,7 @@ def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared
         DataflowError: With every problem found.
         FlowError: LB-1751; the thresholds of guards cannot be understood.
     """
+    guards = FlowGuards.read(flow)
     catalogue = InstalledComponents()
     resolved = resolve(flow, job=job, source=source)
     problems = errors_of(check_resolved(resolved.flow, catalogue))
@@ -54,4 +55,4 @@ def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared
         if info is not None:
             secrets |= secret_values(step, info)
     params = {step.id: registry.get(step.component).Params.model_validate(step.params) for step in plan.steps}
-    return Prepared(plan=plan, secrets=frozenset(secrets), _params=params, guards=FlowGuards.read(flow))
+    return Prepared(plan=plan, secrets=frozenset(secrets), _params=params, guards=guards)

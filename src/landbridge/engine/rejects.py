@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,19 @@ class RejectFile:
         self.path = path
         self._job = job
         self._number = 0
+        self._writing = threading.Lock()
 
     def forget(self, steps: Collection[str]) -> None:
         """Write the file anew without the rejects of these steps."""
+        with self._writing:
+            self._forget(steps)
+
+    def add(self, step: str, rejects: Sequence[dict[str, Any]]) -> None:
+        """Append the rejects and flush them to disk. Several threads may do so."""
+        with self._writing:
+            self._add(step, rejects)
+
+    def _forget(self, steps: Collection[str]) -> None:
         if not self.path.exists():
             return
         partial = self.path.with_name(self.path.name + ".partial")
@@ -108,8 +119,7 @@ class RejectFile:
         if not self.path.stat().st_size:
             self.path.unlink()
 
-    def add(self, step: str, rejects: Sequence[dict[str, Any]]) -> None:
-        """Append the rejects and flush them to disk."""
+    def _add(self, step: str, rejects: Sequence[dict[str, Any]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         encoder = msgspec.json.Encoder()
         lines = []
@@ -117,7 +127,8 @@ class RejectFile:
             self._number += 1
             lines.append(encoder.encode({"job": self._job, "step": step, "number": self._number, **reject}) + b"\n")
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "ab") as file:
-            file.writelines(lines)
-            file.flush()
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
+            content = memoryview(b"".join(lines))
+            while content:  # at once, unless the disk takes a part only
+                content = content[file.write(content) :]
             os.fsync(file.fileno())

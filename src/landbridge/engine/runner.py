@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
@@ -14,14 +13,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from landbridge.components.base import (
-    FileEnd,
-    FileReader,
-    FileWriter,
-    Lookup,
-    RecordReader,
-    RecordWriter,
-)
+from landbridge.components.base import FileEnd, FileReader, FileWriter, Lookup, RecordReader, RecordWriter
 from landbridge.dataflow.plan import Plan, PlanStep
 from landbridge.engine import delivery, failures, stations as build, writing
 from landbridge.engine.channel import Aborted, Ended, NotWanted
@@ -36,7 +28,7 @@ from landbridge.engine.journal import Intents, Journal
 from landbridge.engine.passage import Passage, check_counts
 from landbridge.engine.pieces import divisible
 from landbridge.engine.recovery import still_to_run
-from landbridge.engine.services import Level, Services
+from landbridge.engine.services import Services, log_line
 from landbridge.engine.stations import Station
 from landbridge.engine.units import Supply
 from landbridge.engine.work import Limit
@@ -44,7 +36,6 @@ from landbridge.errors import Cancelled, LandbridgeError
 
 __all__ = ["Job", "Options", "Runner"]
 
-_LOG = logging.getLogger("landbridge.engine")
 _DISCARD_TIMEOUT_S: Final = 30
 _WATCH_INTERVAL_S: Final = 0.5
 
@@ -69,10 +60,11 @@ class Runner:
         """The places of work, in topological order."""
         self._running = self.stations
         self._channels = [station.source for station in self.stations if station.source]
-        self._limit = Limit(job.options.limit)
+        self._limit = Limit(job.options.limit)  # of the reader
+        reads_changes = job.options.reads_changes(files=isinstance(self.stations[0].component, FileReader))
         self._gate = Gate(
             self.stations,
-            replace(job.rules, is_delta=job.rules.is_delta or job.options.reads_changes),
+            replace(job.rules, is_delta=job.rules.is_delta or reads_changes),
             folder=job.spool_dir,
             at=job.started,
             only_tells=job.options.dry_run,
@@ -81,13 +73,15 @@ class Runner:
         self._planned: dict[str, Planned] = {}
         self._error: LandbridgeError | None = None
         self._scope = anyio.CancelScope()
-        self._passage = Passage(job.rejects, self._limit, threads=len(self.stations) + 1)
+        self._passage = Passage(job.rejects, job.options.limit, threads=len(self.stations) + 1)
         self._lanes: list[Lane] = []
         self._unfinished = 0
         self._all_staged = anyio.Event()
         self._intended = False
         self._published = anyio.Event()
         self._delivered: list[DeliveredFile] = []
+        self._unsure: list[str] = []
+        self._publishing: anyio.Event | None = None
 
     def cancel(self, reason: str) -> None:
         """Stop the job. Safe to call from the event loop at any time; ``run`` returns soon after."""
@@ -102,6 +96,15 @@ class Runner:
             return await (self._run_with(self._journal) if self._journal else self._run_once())
         finally:
             self._gate.close()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._close)
+
+    def _close(self) -> None:
+        for station in self.stations:
+            try:
+                station.component.close()
+            except Exception as error:  # noqa: BLE001 - the others want to be closed, too
+                station.services.log("warning", f"the component did not close: {type(error).__name__}")
 
     async def _run_once(self) -> Report:
         await self._run_steps()
@@ -301,7 +304,7 @@ class Runner:
             planned = await writing.plan(station, writer, passage=self._passage, gate=self._gate)
             self._planned[station.step.id] = planned
         elif supply is None:
-            await self._passage.call(station, writer.opened(), writer.write)
+            await self._passage.call(station, writer.opened(), writer.write, delivers=True)
         else:
             await writing.gather(station, supply, self.stations, passage=self._passage, gate=self._gate)
             await writing.write(station, supply, writer, passage=self._passage, gate=self._gate)
@@ -316,7 +319,8 @@ class Runner:
                 if journal is not None:
                     await delivery.remove_leftovers(store, step, journal)
                 await store.clean()
-            lanes = [Lane(station, None if self._job.options.dry_run else store, journal) for station in group]
+            to, names = None if self._job.options.dry_run else store, set[str]()
+            lanes = [Lane(station, to, names=names, journal=journal) for station in group]
             self._lanes += lanes
             try:
                 async with anyio.create_task_group() as tasks:
@@ -329,6 +333,8 @@ class Runner:
                     await self._published.wait()
             finally:
                 with anyio.CancelScope(shield=True):
+                    if self._publishing is not None:
+                        await self._publishing.wait()  # bounded: a file has some seconds to get its name
                     await self._passage.drain(group[0])  # what a receiver refused of the files
                 # What must be published stays: another process of the job finds it there.
                 if not (self._intended and journal is not None):
@@ -344,12 +350,13 @@ class Runner:
     async def _stage(self, station: Station, lane: Lane) -> None:
         try:
             with failures.explained(station.step.id):
-                while True:
-                    item = await lane.receive()
-                    await lane.take(item)
-                    await self._passage.send(station, item)
-        except Ended:
-            lane.complete()
+                with suppress(Ended):
+                    while True:
+                        item = await lane.receive()
+                        await lane.take(item)
+                        with suppress(NotWanted):  # whoever reads the files behind it may have enough of them
+                            await self._passage.send(station, item)
+                lane.complete()
         except Aborted:
             pass
         except LandbridgeError as error:
@@ -366,22 +373,26 @@ class Runner:
 
     async def _publish(self) -> None:
         """When every writer has done and staged everything, publish all files in the order of the dataflow."""
-        if not any(isinstance(station.component, FileWriter) for station in self.stations):
+        if not self._unfinished:
             return
         await self._all_staged.wait()
+        self._publishing = anyio.Event()
         try:
-            check_counts(self.stations, self._limit)
+            check_counts(self._running)
             with failures.explained(self._plan.entry):
-                self._intended = True
+                self._intended = bool(self._lanes)
                 await delivery.publish_all(
                     [staged for lane in self._lanes for staged in lane.staged],
                     journal=self._journal,
                     counts=lambda: {step: counts.as_json() for step, counts in self.steps.items()},
-                    tallies=self._shown_tallies,
+                    tallies=self._gate.shown,
                     delivered=self._delivered,
+                    unsure=self._unsure,
                 )
         except LandbridgeError as error:
             self.fail(error)
+        finally:
+            self._publishing.set()
         self._published.set()
 
     async def _publish_rest(self, intents: Intents) -> None:
@@ -391,7 +402,13 @@ class Runner:
         refused = {step: self.steps[step].rejected for step in writers}
         if self._journal is not None:
             try:
-                await delivery.publish_rest(intents, writers=writers, journal=self._journal, delivered=self._delivered)
+                await delivery.publish_rest(
+                    intents,
+                    writers=writers,
+                    journal=self._journal,
+                    delivered=self._delivered,
+                    unsure=self._unsure,
+                )
             except LandbridgeError as error:
                 self.fail(error)
         for station in stations:
@@ -442,11 +459,8 @@ class Runner:
             started=self._job.started,
             spool_dir=self._job.spool_dir,
             counts=self.steps[step.id],
-            write_log=_log,
+            write_log=log_line,
         )
-
-    def _shown_tallies(self) -> dict[str, dict[str, int]]:
-        return {step: tally.as_json() for step, tally in self._gate.tallies.items()}
 
     def _shown_plans(self) -> dict[str, dict[str, int]]:
         """What writers would have done; files carry what their receiver has to compare itself."""
@@ -475,11 +489,8 @@ class Runner:
             rejects=rejects,
             dry_run=self._job.options.dry_run,
             error=failures.as_json(error),
-            writers=self._shown_tallies(),
+            writers=self._gate.shown(),
             guards=tuple(trip.as_json() for trip in self._gate.trips),
             planned=self._shown_plans(),
+            unsure=tuple(self._unsure),
         )
-
-
-def _log(step: str, level: Level, message: str) -> None:
-    _LOG.log(getattr(logging, level.upper()), "%s: %s", step, message)

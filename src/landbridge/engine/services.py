@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,8 +21,15 @@ from landbridge.records import Batch
 Level = Literal["debug", "info", "warning", "error"]
 Log = Callable[[str, Level, str], None]
 
+_LOG = logging.getLogger("landbridge.engine")
+
 _gathered: ContextVar[list[tuple[Batch, Sequence[RecordError]]] | None] = ContextVar("_gathered", default=None)
 """Where the rejects of the present task, and of those it starts, are gathered."""
+
+
+def log_line(step: str, level: Level, message: str) -> None:
+    """Write a line to the program's log."""
+    _LOG.log(getattr(logging, level.upper()), "%s: %s", step, message)
 
 
 @dataclass(slots=True)

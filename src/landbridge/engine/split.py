@@ -35,6 +35,7 @@ from landbridge.components.base import (
 )
 from landbridge.components.params import ComponentParams
 from landbridge.dataflow import Dataflow, EnvironmentSecrets, JobValues
+from landbridge.dataflow.connections import StoredSecrets
 from landbridge.dataflow.plan import Edge, Plan, PlanStep
 from landbridge.engine import stations as build
 from landbridge.engine.counts import Status, StepCounts
@@ -62,6 +63,7 @@ class SplitTask:
         job: The job's id.
         started: The job's start.
         placeholders: Values for ``{{name}}``.
+        connection_secrets: Secrets of connections that the dataflow refers to.
         split: The part to read.
         folder: Where its result goes; a folder of its own.
         options: How to run.
@@ -73,6 +75,7 @@ class SplitTask:
     split: Split
     folder: str
     placeholders: Mapping[str, str] = field(default_factory=dict)
+    connection_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: Options = field(default_factory=Options)
 
     @property
@@ -128,7 +131,7 @@ async def _run_part(task: SplitTask, folder: Path) -> dict[str, Any]:
     prepared = prepare(
         Dataflow.load(task.flow),
         job=JobValues(now=task.started, job_id=task.job, placeholders=task.placeholders),
-        source=EnvironmentSecrets(os.environ),
+        source=StoredSecrets(task.connection_secrets, EnvironmentSecrets(os.environ)),
     )
     job = Job(
         id=task.job,

@@ -14,14 +14,10 @@ from itertools import chain
 
 from landbridge.components.base import (
     Component,
-    FileReader,
-    FileWriter,
     Formatter,
-    Lookup,
     Parser,
     RecordError,
     RecordReader,
-    RecordWriter,
     Transform,
 )
 from landbridge.dataflow.plan import Plan, PlanStep
@@ -51,6 +47,7 @@ class Station:
         errors: Where its rejects go; without one they go to the reject store.
         columns: The columns of its records, where the plan fixes them.
         watches: Guards that look at its records before they are written.
+        is_told: Every file that was made here came with the number of its records.
     """
 
     step: PlanStep
@@ -62,6 +59,7 @@ class Station:
     errors: list[Channel] = field(default_factory=list)
     columns: Sequence[str] | None = None
     watches: list[Watch] = field(default_factory=list)
+    is_told: bool = True
 
     @property
     def counts(self) -> StepCounts:
@@ -170,8 +168,3 @@ def watched(station: Station, batch: Batch) -> tuple[Batch, list[Refused]]:
         batch, more = watch.look(batch)
         refused += more
     return batch, refused
-
-
-def is_async(station: Station) -> bool:
-    """Whether the station works in the event loop rather than in a worker thread."""
-    return isinstance(station.component, RecordReader | FileReader | Lookup | RecordWriter | FileWriter)

@@ -23,12 +23,17 @@ from landbridge.records import Batch
 T = TypeVar("T")
 
 
+def broken(message: str) -> DataError:
+    """A component does not send whole files (LB-4001)."""
+    return DataError("LB-4001", message, hint="Please report this with the dataflow.")
+
+
 class Dropped(Exception):
     """The formatter starts over; what was received of the file is void."""
 
 
 class Limit:
-    """At most this many records of a job; None for all."""
+    """At most this many records of one stream; None for all."""
 
     def __init__(self, records: int | None) -> None:
         self.left = records
@@ -48,7 +53,7 @@ class Limit:
 
 
 def chain(
-    group: list[Station], items: Iterator[Item], drain: Callable[[Station], None], limit: Limit
+    group: list[Station], items: Iterator[Item], drain: Callable[[Station], None], limit: int | None
 ) -> Iterator[Item]:
     """The results of a group of fused stations.
 
@@ -56,7 +61,7 @@ def chain(
         group: The stations, each fed by the one before.
         items: What reaches the first.
         drain: Called after each piece of work to pass a station's rejects on.
-        limit: Applied by a parser to the records it yields.
+        limit: How many records each parser gives at most; None for all.
     """
     results = items
     for station in group:
@@ -64,16 +69,18 @@ def chain(
     return results
 
 
-def _work(station: Station, items: Iterator[Item], drain: Callable[[Station], None], limit: Limit) -> Iterator[Item]:
+def _work(
+    station: Station, items: Iterator[Item], drain: Callable[[Station], None], limit: int | None
+) -> Iterator[Item]:
     component = station.component
     if isinstance(component, Parser):
-        return _parse(station, component, _events(items), drain, limit)
+        return _parse(station, component, _events(items), drain, Limit(limit))
     if isinstance(component, Transform):
         return _transform(station, component, _batches(items), drain)
     if isinstance(component, Formatter):
         return _format(station, component, _batches(items), drain)
     if isinstance(component, FileTransform):
-        return _transform_files(station, component, _events(items))
+        return _transform_files(station, component, _events(items), drain)
     raise TypeError(f"{type(component).__name__} does not work in a thread")
 
 
@@ -119,7 +126,7 @@ class OneFile:
             elif isinstance(event, FileDrop):
                 raise Dropped
             else:
-                raise DataError("LB-4001", "the stream of a file ended before the file")
+                raise broken("the stream of a file ended before the file")
 
 
 def _parse(
@@ -129,24 +136,41 @@ def _parse(
     drain: Callable[[Station], None],
     limit: Limit,
 ) -> Iterator[Batch]:
-    counts = station.counts
     for start in events:
         if not isinstance(start, FileStart):
-            raise DataError("LB-4002", "a file that was already read is sent again in another shape")
-        counts.files += not start.lines_left_out
+            raise _read_already()
+        station.counts.files += not start.lines_left_out
         file = OneFile(events)
-        for batch in parser.parse(start, _sized(station, file.chunks())):
-            taken = limit.take(batch)
-            counts.records_in += taken.num_rows
-            counts.records_out += taken.num_rows
-            drain(station)
-            if taken.num_rows:
-                yield taken
-            if limit.reached:
-                raise NotWanted
-        for _ in file.chunks():
-            pass  # a parser may stop at the end of what it understands
+        try:
+            yield from _parsed(station, parser, start, file, drain, limit)
+            for _ in file.chunks():
+                pass  # a parser may stop at the end of what it understands
+        except Dropped:
+            raise _read_already() from None
         drain(station)
+
+
+def _parsed(
+    station: Station, parser: Parser, start: FileStart, file: OneFile, drain: Callable[[Station], None], limit: Limit
+) -> Iterator[Batch]:
+    counts = station.counts
+    for batch in parser.parse(start, _sized(station, file.chunks())):
+        taken = limit.take(batch)
+        counts.records_in += taken.num_rows
+        counts.records_out += taken.num_rows
+        drain(station)
+        if taken.num_rows:
+            yield taken
+        if limit.reached:
+            raise NotWanted
+
+
+def _read_already() -> DataError:
+    return DataError(
+        "LB-4002",
+        "a file that was already read as records is sent again in another shape",
+        hint="Name the columns of the formatter before this step, so that it need not start over.",
+    )
 
 
 def _sized(station: Station, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -160,11 +184,18 @@ def _transform(
 ) -> Iterator[Batch]:
     counts = station.counts
     for batch in batches:
-        rejected_before = counts.rejected
         result = transform.apply(batch)
         counts.records_in += batch.num_rows
         counts.records_out += result.num_rows
-        counts.filtered += max(0, batch.num_rows - result.num_rows - (counts.rejected - rejected_before))
+        left_out = counts.records_in - counts.records_out - counts.rejected
+        if left_out < 0 and not transform.makes_records:
+            raise LandbridgeError(
+                "LB-6007",
+                f"the step was given {counts.records_in:,} records; it gave {counts.records_out:,} and rejected "
+                f"{counts.rejected:,}",
+                hint="Please report this with the dataflow.",
+            )
+        counts.filtered = max(0, left_out)
         drain(station)
         if result.num_rows:
             yield result
@@ -185,7 +216,12 @@ def _format(
             counts.records_in += batch.num_rows
             yield _watched(station, batch, drain) if station.watches else batch
 
-    yield from _made(station, formatter.format(counted()))
+    made = Made(station)
+    for event in formatter.format(counted()):
+        made.count(event)
+        drain(station)
+        yield event
+    drain(station)
 
 
 def _watched(station: Station, batch: Batch, drain: Callable[[Station], None]) -> Batch:
@@ -197,39 +233,83 @@ def _watched(station: Station, batch: Batch, drain: Callable[[Station], None]) -
     return passed
 
 
-def _transform_files(station: Station, transform: FileTransform, events: Iterator[FileEvent]) -> Iterator[FileEvent]:
+def _transform_files(
+    station: Station, transform: FileTransform, events: Iterator[FileEvent], drain: Callable[[Station], None]
+) -> Iterator[FileEvent]:
+    made = Made(station)
     for start in events:
         if isinstance(start, FileDrop):
-            yield from _made(station, iter((start,)))
+            made.count(start)
+            yield start
             continue
         if not isinstance(start, FileStart):
-            raise DataError("LB-4001", "the stream of a file began in its middle")
+            raise broken("the stream of a file began in its middle")
         file = OneFile(events)
         try:
-            last: FileEnd | None = None
-            for event in _made(station, transform.transform(start, file.chunks())):
-                # How many records a file holds is known to its formatter only.
-                if isinstance(event, FileEnd) and event.records is None and last is None:
-                    last = FileEnd(file.end.records if file.end else None)
-                    station.counts.records_in += last.records or 0
-                    station.counts.records_out += last.records or 0
-                    yield last
-                else:
-                    yield event
+            for event in _renewed(transform, start, file):
+                made.count(event)
+                drain(station)
+                yield event
+            for _ in file.chunks():
+                pass  # it may stop at the end of what it understands
         except Dropped:
-            yield from _made(station, iter((FileDrop(),)))
+            drop = FileDrop()
+            made.count(drop)
+            yield drop
+        else:
+            made.take(file.end)
+        drain(station)
 
 
-def _made(station: Station, events: Iterator[FileEvent]) -> Iterator[FileEvent]:
-    """The same events, counted as what the step has made."""
-    counts = station.counts
-    for event in events:
+def _renewed(transform: FileTransform, start: FileStart, file: OneFile) -> Iterator[FileEvent]:
+    """What becomes of a file; how many records it holds is known to its formatter only."""
+    is_told = False
+    for event in transform.transform(start, file.chunks()):
+        if isinstance(event, FileEnd) and event.records is None and not is_told:
+            is_told = True
+            yield FileEnd(file.end.records if file.end else None)
+        else:
+            yield event
+
+
+class Made:
+    """Counts the files that one station makes, and takes them back when they are dropped.
+
+    Stations of several streams share the counts of their step, so each takes back its own only.
+    """
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._forget()
+
+    def count(self, event: FileEvent) -> None:
+        """Count what the station sends."""
+        counts = self._station.counts
         if isinstance(event, bytes):
+            self._bytes += len(event)
             counts.bytes += len(event)
         elif isinstance(event, FileStart):
+            self._files += 1
             counts.files += 1
         elif isinstance(event, FileEnd):
+            self._records_out += event.records or 0
             counts.records_out += event.records or 0
-        elif isinstance(event, FileDrop):
-            counts.bytes = counts.files = counts.records_out = 0
-        yield event
+            self._station.is_told = self._station.is_told and event.records is not None
+        else:
+            counts.bytes -= self._bytes
+            counts.files -= self._files
+            counts.records_out -= self._records_out
+            counts.records_in -= self._records_in
+            self._station.is_told = True
+            self._forget()
+
+    def take(self, end: FileEnd | None) -> None:
+        """Count the records of a file that the station was sent, where they are known."""
+        if end is None or end.records is None:
+            self._station.is_told = False
+            return
+        self._records_in += end.records
+        self._station.counts.records_in += end.records
+
+    def _forget(self) -> None:
+        self._bytes = self._files = self._records_in = self._records_out = 0

@@ -28,11 +28,14 @@ class Needs:
             return True
         return not self.only and not any(_within(path, dropped) for dropped in self.dropped)
 
-    def is_whole(self, path: Path) -> bool:
-        """Whether everything at and below ``path`` is needed."""
+    def members(self, path: Path) -> frozenset[str] | None:
+        """The keys right below ``path`` at or below which something is needed; None where any key may be."""
         if any(_within(path, kept) for kept in self.kept):
-            return True
-        return not self.only and not any(_related(path, dropped) for dropped in self.dropped)
+            return None
+        if self.only or any(_within(path, dropped) for dropped in self.dropped):
+            below = (kept[len(path)] for kept in self.kept if _within(kept, path))
+            return frozenset(key for key in below if isinstance(key, str))
+        return None
 
     def without(self, removed: Iterable[Path]) -> Needs:
         """The needs before a step that removes these fields."""

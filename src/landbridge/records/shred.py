@@ -216,14 +216,15 @@ class _Layout:
             else:
                 kind = _KINDS.get(member, member)
                 fields.append((slot, kind | None | msgspec.UnsetType if self._exact else kind, self._absent))
-        return msgspec.defstruct(
-            "Record",
-            fields,
-            rename={slot: key for key, (slot, _) in slots.items()},
-            forbid_unknown_fields=self._needs.is_whole(path),
-            frozen=True,
-            gc=False,
-        )
+        keys = {slot: key for key, (slot, _) in slots.items()}
+        wanted = self._needs.members(path)
+        may_grow = wanted is None or not wanted <= node.members.keys()
+        if may_grow:
+            # A field that was not seen before may be needed, so none may pass unnoticed: the others get slots as well.
+            spare = [key for key in node.members if key not in slots]
+            fields += [(f"spare{number}", msgspec.Raw, _NO_RAW) for number in range(len(spare))]
+            keys |= {f"spare{number}": key for number, key in enumerate(spare)}
+        return msgspec.defstruct("Record", fields, rename=keys, forbid_unknown_fields=may_grow, frozen=True, gc=False)
 
     def _collect(self, level: _Level, slots: _Slots, path: Path, into: dict[str, pa.Array | Lazy]) -> None:
         for key, (slot, member) in slots.items():

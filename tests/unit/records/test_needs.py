@@ -50,3 +50,20 @@ def test_what_a_rename_takes_from_a_removed_object_is_needed():
     assert needs.covers(("profile",))
     assert not needs.covers(("profile", "city"))
     assert needs.covers(("data",))
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=3), st.lists(STEPS, min_size=1, max_size=4))
+def test_a_needed_field_that_shows_up_late_is_not_left_out(pages, chain):
+    steps = [make(component_id, params) for component_id, params in chain]
+    needs = ALL
+    for step in reversed(steps):
+        needs = step.needs(needs)
+
+    def results(shredder):
+        for rows in pages:
+            batch = shredder.array(msgspec.json.encode(rows))
+            for step in steps:
+                batch = step.apply(batch)
+            yield [msgspec.json.encode(row, order="sorted") for row in batch.to_objects()]
+
+    assert list(results(Shredder(needs))) == list(results(Shredder()))
