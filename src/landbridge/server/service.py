@@ -30,6 +30,7 @@ from landbridge.jobs.db import Database, unusable
 from landbridge.jobs.schedules import Scheduler
 from landbridge.jobs.vault import Vault
 from landbridge.jobs.worker import Worker, WorkerSettings
+from landbridge.server import idx
 
 LOCK_FILE: Final = "service.lock"
 
@@ -68,6 +69,7 @@ class Service:
 
     Attributes:
         database: Shared by all parts.
+        vault: Opens what is sealed in the database.
         worker: The one worker of this process.
         url: Where HTTP is; empty without.
     """
@@ -75,6 +77,7 @@ class Service:
     def __init__(self, settings: ServiceSettings, database: Database) -> None:
         self.settings = settings
         self.database = database
+        self.vault = Vault.open(settings.data)
         place = settings.database or settings.data
         self.worker = Worker(
             database, place, data=settings.data, settings=settings.worker, after_job=[alerts.job_ended]
@@ -84,7 +87,7 @@ class Service:
     @property
     def background(self) -> Sequence[Background]:
         """What goes on beside the worker."""
-        works: list[Background] = [AlertDelivery(self.database, Vault.open(self.settings.data)).run]
+        works: list[Background] = [AlertDelivery(self.database, self.vault).run]
         if self.settings.schedules:
             works.append(Scheduler(self.database).run)
         return works
@@ -110,6 +113,7 @@ def make_app(service: Service, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
     app.include_router(_health(service))
     for router in routers:
         app.include_router(router)
+    app.add_middleware(idx.IdxCalls, database=service.database, vault=service.vault)
     return app
 
 
@@ -128,6 +132,7 @@ def running(settings: ServiceSettings, *, routers: Sequence[APIRouter] = ()) -> 
         database = Database.open(settings.database or settings.data)
         stack.callback(database.close)
         service = Service(settings, database)
+        idx.prepare(database, service.vault)
         service.worker.start()
         stack.callback(service.worker.stop)
         stack.enter_context(_in_background(service.background))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.search.parser import literal
 from landbridge.search.query import Compare, Comparison
 from landbridge.site import consents
@@ -25,7 +26,6 @@ from landbridge.site.accounts import (
 )
 from landbridge.site.calls import Access, Call, Method, method
 from landbridge.site.passwords import import_password, new_password
-from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import Repository
 from landbridge.site.schema import Violation, coerced, leaves, refuse
 from landbridge.site.store_session import EmailRow, Session

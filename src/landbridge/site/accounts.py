@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from landbridge.site.replies import ApiError, iso
+from landbridge.gigya_wire.replies import ApiError, iso
 from landbridge.site.store_session import ACCOUNT_COLUMNS, TIMESTAMPS, AccountRow, EmailRow, Session
 
 NEVER: Final = "0001-01-01T00:00:00Z"

@@ -10,12 +10,12 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from landbridge.gigya_wire.replies import ApiError
+from landbridge.gigya_wire.requests import read_body
 from landbridge.site import consents
 from landbridge.site.accounts import decode, put_email
 from landbridge.site.faults import Fault
-from landbridge.site.replies import ApiError
 from landbridge.site.repository import Repository
-from landbridge.site.requests import read_body
 from landbridge.site.store_session import Session
 
 _OK: Final = 200

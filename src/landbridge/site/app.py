@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from email.utils import formatdate
-from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 from landbridge.errors import LandbridgeError
+from landbridge.gigya_wire.authentication import Authentication, check_access
+from landbridge.gigya_wire.replies import ApiError, Payload, new_call_id
+from landbridge.gigya_wire.requests import Parameters, decode, read_body
+from landbridge.gigya_wire.transport import Receive, Reply, Scope, Send, ignored, send_reply
 from landbridge.site import (
     account_reads,
     account_writes,
@@ -27,16 +28,9 @@ from landbridge.site import (
 from landbridge.site.accounts import encode
 from landbridge.site.admin import Admin
 from landbridge.site.audit import audit_record
-from landbridge.site.authentication import Authentication, check_access
 from landbridge.site.calls import Access, Call, Method
 from landbridge.site.faults import Fault
-from landbridge.site.replies import ApiError, Payload, envelope, new_call_id, search_envelope, status_of
 from landbridge.site.repository import Repository
-from landbridge.site.requests import Parameters, decode, read_body
-
-Scope: TypeAlias = Mapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
-Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
 METHODS: Final[Mapping[str, Method]] = {
     each.name: each
@@ -56,19 +50,6 @@ METHODS: Final[Mapping[str, Method]] = {
     for each in module.METHODS
 }
 
-CONTROL: Final = frozenset(
-    "apikey userkey secret sig nonce timestamp format callback httpstatuscodes context sdk sdkbuild cid"
-    " ignoreinterruptions dontHandleScreenSet authmode pageurl lang gmid ucid targetenv oauth_token login_token"
-    " mutewebhooks include".lower().split()
-)
-"""Parameters that every method takes."""
-
-_IGNORED: Final = (
-    "This parameter was not recognized as valid for this API method with your security credentials nor was it"
-    " recognized as a standard Gigya control parameter."
-)
-_STATUSES: Final = frozenset(status.value for status in HTTPStatus)
-_CALLBACK: Final = re.compile(r"[A-Za-z_$][\w$.]{0,99}")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -104,8 +85,8 @@ class Application:
             return
         except ApiError as failure:
             error, payload = failure, failure.payload
-        reply = _Reply(parameters, call_id, now, payload, error, is_search=is_search)
-        await _send(send, reply, drop=fault is not None and fault.drop)
+        reply = Reply(parameters, call_id, now, payload, error, is_search=is_search)
+        await send_reply(send, reply, server="landbridge-site", drop=fault is not None and fault.drop)
 
     async def _answered(
         self,
@@ -124,7 +105,7 @@ class Application:
             scheme=scope["scheme"],
             path=scope["path"],
             headers=headers,
-            switches=repository.switches,
+            rules=repository.switches,
             now_ms=now,
         )
         method = METHODS.get(name)
@@ -145,7 +126,7 @@ class Application:
             raise
         if fault is not None and fault.error_code is not None:
             raise ApiError(fault.error_code)
-        return payload | _ignored(parameters, method)
+        return payload | ignored(parameters, method.parameters)
 
     async def _done(self, method: Method, call: Call) -> Payload:
         try:
@@ -175,60 +156,3 @@ def method_name(path: str) -> str:
     if "." not in name:
         return f"socialize.{name}"
     return f"accounts.{name.removeprefix('ids.')}" if name.startswith("ids.") else name
-
-
-class _Reply:
-    """The bytes of a reply and how they are labelled."""
-
-    def __init__(
-        self,
-        parameters: Parameters,
-        call_id: str,
-        now: int,
-        payload: Payload,
-        error: ApiError | None,
-        *,
-        is_search: bool,
-    ) -> None:
-        self.status = 200
-        try:
-            if parameters.boolean("httpStatusCodes"):
-                self.status = status_of(error.code) if error and status_of(error.code) in _STATUSES else self.status
-        except ApiError as wrong:
-            payload, error = {}, error or wrong
-        form = parameters.text("format")
-        if form not in (None, "json", "jsonp") and error is None:
-            payload, error = {}, ApiError(400096, "Only the formats json and jsonp are supported")
-        context = parameters.raw("context")
-        if is_search and error is None:
-            self.body = search_envelope(call_id, now, payload=payload, context=context)
-        else:
-            self.body = envelope(call_id, now, payload=payload, error=error, context=context)
-        self.kind = b"application/json; charset=utf-8"
-        callback = parameters.text("callback")
-        if form == "jsonp" and callback and _CALLBACK.fullmatch(callback):
-            self.kind = b"text/javascript; charset=utf-8"
-            self.body = callback.encode() + b"(" + self.body + b");"
-
-
-async def _send(send: Send, reply: _Reply, *, drop: bool) -> None:
-    headers = [
-        (b"content-type", reply.kind),
-        (b"content-length", str(len(reply.body)).encode()),
-        (b"date", formatdate(usegmt=True).encode()),
-        (b"cache-control", b"private, no-store"),
-        (b"x-server", b"landbridge-site"),
-    ]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if drop:
-        # The rest never comes: the server closes the connection when the application returns.
-        await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
-        return
-    await send({"type": "http.response.body", "body": reply.body})
-
-
-def _ignored(parameters: Parameters, method: Method) -> Payload:
-    unknown = [name for name in parameters if name.lower() not in method.parameters and name.lower() not in CONTROL]
-    if not unknown:
-        return {}
-    return {"ignoredParams": [{"paramName": name, "warningCode": 403007, "message": _IGNORED} for name in unknown]}

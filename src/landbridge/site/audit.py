@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError, iso
 from landbridge.site.calls import Call
-from landbridge.site.replies import ApiError, iso
 
 _SECRET: Final = frozenset((
     "secret", "password", "newpassword", "secretanswer", "sig", "userkeysecret", "regtoken", "login_token",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from landbridge.site.replies import Payload
-from landbridge.site.requests import Parameters
+from landbridge.gigya_wire.authentication import Caller
+from landbridge.gigya_wire.replies import Payload
+from landbridge.gigya_wire.requests import Parameters
 
 if TYPE_CHECKING:
     from landbridge.site.repository import Repository
@@ -22,18 +23,6 @@ class Access(StrEnum):
     USER = "user"
     """An application, or a person with a session or registration token."""
     APPLICATION = "application"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: an application by its user key, or a client without one."""
-
-    user_key: str | None = None
-
-    @property
-    def is_application(self) -> bool:
-        """Whether the call carries an application's credentials."""
-        return self.user_key is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError, invalid, iso, missing
 from landbridge.site.accounts import decode, encode, expand_dotted, merge
-from landbridge.site.replies import ApiError, invalid, iso, missing
 from landbridge.site.schema import Schema, Violation
 from landbridge.site.store_session import Session
 

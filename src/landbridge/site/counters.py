@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.site.accounts import decode, encode
 from landbridge.site.calls import Call, Method, method
-from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import Repository
 from landbridge.site.store_session import Session
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import secrets
-import string
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 from landbridge.errors import StorageError
-from landbridge.site.keys import new_rsa_key, pem_of
+from landbridge.gigya_wire.keys import new_api_key, new_rsa_key, new_secret, new_user_key, pem_of
 
 FILE_NAME: Final = "credentials.json"
-_LETTERS: Final = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +41,11 @@ class Credentials:
     def new(cls) -> Self:
         """New credentials."""
         return cls(
-            api_key=f"4_{_random(22)}",
-            user_key=f"A{_random(11)}",
-            secret=_secret(),
+            api_key=new_api_key(),
+            user_key=new_user_key(),
+            secret=new_secret(),
             private_key=pem_of(new_rsa_key()),
-            partner_secret=_secret(),
+            partner_secret=new_secret(),
             token_key=pem_of(new_rsa_key()),
             token_key_id=secrets.token_hex(8).upper(),
         )
@@ -80,11 +77,3 @@ class Credentials:
                 hint="Check the file and its permissions; when it is deleted, new credentials are made.",
             ) from error
         return credentials, True
-
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
-
-
-def _secret() -> str:
-    return base64.b64encode(secrets.token_bytes(24)).decode()

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import msgspec
 
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, iso, missing
 from landbridge.site.accounts import decode, encode, merge
 from landbridge.site.calls import Call, Method, method
-from landbridge.site.replies import ApiError, Payload, invalid, iso, missing
 from landbridge.site.repository import Repository
 from landbridge.site.schema import Schema, coerced, refuse
 from landbridge.site.store_session import Session

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Any, Final
 
-from landbridge.site.replies import ApiError
+from landbridge.gigya_wire.replies import ApiError
 
 _MINUTE_S: Final = 60.0
 _MAX_TRACKED: Final = 100_000

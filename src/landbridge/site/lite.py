@@ -6,10 +6,10 @@ import re
 from typing import Any, Final
 from uuid import uuid4
 
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.site import consents
 from landbridge.site.accounts import decode, merge, put_email, set_moment
 from landbridge.site.calls import Access, Call, Method, method
-from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import Repository
 from landbridge.site.schema import Violation, coerced, refuse
 from landbridge.site.store_session import EmailRow, Session

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.site.accounts import decode, encode, merge
 from landbridge.site.calls import Call, Method, method
-from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import Repository
 from landbridge.site.store_session import Session
 

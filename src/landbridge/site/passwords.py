@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from landbridge.site.replies import ApiError, invalid, iso
+from landbridge.gigya_wire.replies import ApiError, invalid, iso
 
 ALGORITHMS: Final = frozenset((
     "md5", "sha1", "sha1_hashbytes", "sha256", "sha512", "sha512Hexa", "md5_double_salted", "md5_crypt", "bcrypt",

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
-from landbridge.site.replies import iso
+from landbridge.gigya_wire.replies import iso
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid
 from landbridge.site.calls import Access, Call, Method, method
 from landbridge.site.passwords import MIN_CHARS
-from landbridge.site.replies import ApiError, Payload, invalid
 from landbridge.site.repository import Repository
 
 _PUBLIC: Final = frozenset(("gigyaPlugins", "passwordComplexity", "registration", "security"))

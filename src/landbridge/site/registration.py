@@ -6,14 +6,14 @@ import hmac
 import re
 from typing import Any, Final
 
+from landbridge.gigya_wire.keys import from_pem, hmac_sha1, public_jwk, signed_jwt
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.site.account_reads import account_view, find_by_login
 from landbridge.site.account_writes import change_content, change_preferences, keep_email_account
 from landbridge.site.accounts import Account, load, new_account, save, set_moment
 from landbridge.site.calls import Access, Call, Method, method
-from landbridge.site.keys import from_pem, hmac_sha1, public_jwk, signed_jwt
 from landbridge.site.lite import write_lite
 from landbridge.site.passwords import is_password, new_password
-from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import Repository
 from landbridge.site.store_session import Session
 from landbridge.site.tokens import end_registration, new_login, new_registration, registration, session_uid

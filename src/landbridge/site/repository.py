@@ -10,15 +10,16 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from landbridge.gigya_wire.cursors import Cursors
+from landbridge.gigya_wire.replies import Payload
 from landbridge.site.accounts import encode
 from landbridge.site.audit import audit_record
 from landbridge.site.calls import Call
 from landbridge.site.credentials import Credentials
-from landbridge.site.cursors import Cursors
 from landbridge.site.faults import Faults, Limits, Switches
 from landbridge.site.fresh_schemas import default_schemas
-from landbridge.site.replies import Payload
 from landbridge.site.schema import SECTIONS, Schema
+from landbridge.site.snapshot import Snapshot
 from landbridge.site.store import Store
 from landbridge.site.store_session import Session
 
@@ -56,7 +57,7 @@ class Repository:
     switches: Switches = field(default_factory=Switches)
     faults: Faults = field(default_factory=Faults)
     limits: Limits = field(default_factory=Limits)
-    cursors: Cursors = field(default_factory=Cursors)
+    cursors: Cursors[Snapshot] = field(default_factory=Cursors)
     schemas: dict[str, Schema] = field(default_factory=default_schemas)
     object_schemas: dict[str, Schema] = field(default_factory=dict)
     webhooks: dict[str, dict[str, Any]] = field(default_factory=dict)

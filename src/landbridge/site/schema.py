@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError, Payload
 from landbridge.search.errors import QueryError
 from landbridge.search.patterns import matcher, regex
-from landbridge.site.replies import ApiError, Payload
 
 FIELD_TYPES: Final = frozenset((
     "integer", "long", "float", "boolean", "date", "string", "basic-string", "text", "binary", "object",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import Payload, invalid, missing
 from landbridge.site.accounts import decode, encode
 from landbridge.site.calls import Access, Call, Method, method
-from landbridge.site.replies import Payload, invalid, missing
 from landbridge.site.repository import Repository
 from landbridge.site.schema import SECTIONS, Schema
 from landbridge.site.store_session import Session

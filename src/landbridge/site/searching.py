@@ -10,6 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
+from landbridge.gigya_wire.authentication import check_access
+from landbridge.gigya_wire.keys import hmac_sha1
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
+from landbridge.gigya_wire.requests import Parameters
 from landbridge.search import Query, QueryError, parse, project
 from landbridge.search.evaluate import aggregate, ordered, paths_read
 from landbridge.search.query import (
@@ -27,13 +31,9 @@ from landbridge.search.query import (
     Or,
 )
 from landbridge.search.sql import rebuilt
-from landbridge.site.authentication import check_access
 from landbridge.site.calls import Access, Call, Method, method
-from landbridge.site.cursors import Snapshot
-from landbridge.site.keys import hmac_sha1
-from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import Repository
-from landbridge.site.requests import Parameters
+from landbridge.site.snapshot import Snapshot
 from landbridge.site.store_session import Session, Source
 
 DEFAULT_LIMIT: Final = 300

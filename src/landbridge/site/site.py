@@ -15,10 +15,10 @@ import uvicorn
 
 from landbridge.errors import ConnectionFailed, StorageError
 from landbridge.site.app import Application
+from landbridge.site.certificates import new_authority, new_certificate
 from landbridge.site.credentials import Credentials
 from landbridge.site.faults import Faults, Switches
 from landbridge.site.filling import fill
-from landbridge.site.keys import new_authority, new_certificate
 from landbridge.site.repository import Repository, now_ms
 from landbridge.site.store import open_store
 from landbridge.site.webhooks import Sender

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
+from landbridge.gigya_wire.replies import ApiError
 from landbridge.site.accounts import decode, encode
 from landbridge.site.calls import Call
-from landbridge.site.replies import ApiError
 from landbridge.site.store_session import Session
 
 REGISTRATION_LIFETIME_MS: Final = 3_600_000

@@ -17,10 +17,10 @@ import aiohttp
 import msgspec
 
 from landbridge.errors import LandbridgeError
+from landbridge.gigya_wire.keys import base64url, from_pem, signed_jwt
+from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.site.accounts import decode, encode
 from landbridge.site.calls import Call, Method, method
-from landbridge.site.keys import base64url, from_pem, signed_jwt
-from landbridge.site.replies import ApiError, Payload, invalid, missing
 from landbridge.site.repository import OUTBOX, WEBHOOK, Repository
 from landbridge.site.store_session import Session
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from landbridge.site.keys import base_string, hmac_sha1
+from landbridge.gigya_wire.keys import base_string, hmac_sha1
 from tests.contract.site.client import Client, bearer, run, signature
 
 SEARCH = {"query": "SELECT count(*) FROM accounts"}

@@ -11,7 +11,8 @@ from urllib.parse import quote_from_bytes
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from landbridge.site.app import CONTROL, METHODS
+from landbridge.gigya_wire.transport import CONTROL
+from landbridge.site.app import METHODS
 from tests.contract.gigya.local_site import LocalSite, running_site
 from tests.unit.search.queries import predicates
 

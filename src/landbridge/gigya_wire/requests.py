@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from yarl import URL
 
-from landbridge.site.replies import ApiError, invalid, missing
+from landbridge.gigya_wire.replies import ApiError, invalid, missing
 
 MAX_BODY_BYTES: Final = 16 << 20
 MAX_PARAMETERS: Final = 1000

@@ -1,4 +1,4 @@
-"""Keys of a site: signatures by shared secret, JSON web tokens by RSA key, and a certificate authority for HTTPS."""
+"""Keys: signatures by shared secret, and JSON web tokens by RSA key."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
+import secrets
+import string
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 RSA_BITS: Final = 2048
 _SAFE: Final = "-_.~"
+_LETTERS: Final = string.ascii_letters + string.digits
 _PARTS: Final = 3
-_CERTIFICATE_DAYS: Final = 825
 
 
 def hmac_sha1(secret: str, text: str) -> str:
@@ -63,6 +61,25 @@ def from_base64url(text: str) -> bytes:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except binascii.Error as error:
         raise ValueError("not base64") from error
+
+
+def new_api_key() -> str:
+    """An API key for a new site."""
+    return f"4_{_random(22)}"
+
+
+def new_user_key() -> str:
+    """A key for a new application."""
+    return f"A{_random(11)}"
+
+
+def new_secret() -> str:
+    """A new secret, base64."""
+    return base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
 def new_rsa_key() -> RSAPrivateKey:
@@ -130,77 +147,3 @@ def public_jwk(key: RSAPublicKey, kid: str) -> dict[str, str]:
     modulus = numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")
     exponent = numbers.e.to_bytes(3, "big")
     return {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": kid, "n": base64url(modulus), "e": base64url(exponent)}
-
-
-def new_authority(now: datetime | None = None) -> tuple[str, str]:
-    """A certificate authority for one machine: its private key and its certificate, both PEM."""
-    moment = now or datetime.now(UTC)
-    key = new_rsa_key()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Landbridge local identity site")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - timedelta(days=1))
-        .not_valid_after(moment + timedelta(days=10 * 365))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return pem_of(key), certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def new_certificate(
-    authority_key: str, authority: str, names: Iterable[str], *, now: datetime | None = None
-) -> tuple[str, str]:
-    """A server certificate of an authority: its private key and its certificate, both PEM.
-
-    Args:
-        authority_key: The authority's private key, PEM.
-        authority: The authority's certificate, PEM.
-        names: Host names (with ``*.``) and IP addresses.
-        now: The present moment.
-    """
-    moment = now or datetime.now(UTC)
-    issuer_key, issuer = from_pem(authority_key), x509.load_pem_x509_certificate(authority.encode())
-    key = new_rsa_key()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]))
-        .issuer_name(issuer.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - timedelta(days=1))
-        .not_valid_after(moment + timedelta(days=_CERTIFICATE_DAYS))
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )
-    return pem_of(key), certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=not signs_certificates,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -4,50 +4,54 @@ from __future__ import annotations
 
 import secrets
 import time
-from array import array
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
-from landbridge.search import Query
-from landbridge.site.replies import invalid
-from landbridge.site.store_session import Source
+from landbridge.gigya_wire.replies import invalid
 
 LIFETIME_S: Final = 300.0
 """A cursor lives five minutes between calls."""
 
 MAX_OPEN: Final = 64
-"""Each open search keeps eight bytes for each record it found."""
+"""Each open search keeps the keys of the records that it found."""
+
+_POSITION_DIGITS: Final = 12
+
+
+class Pageable(Protocol):
+    """What a search found when it was opened."""
+
+    @property
+    def size(self) -> int:
+        """How many records it found."""
+
+
+Found = TypeVar("Found", bound=Pageable)
 
 
 @dataclass(slots=True)
-class Snapshot:
-    """What a search found when it was opened."""
-
-    query: Query
-    source: Source
-    ids: array[int]
-    page_size: int
-    used: float = 0.0
+class _Open(Generic[Found]):
+    found: Found
+    used: float
 
 
-class Cursors:
+class Cursors(Generic[Found]):
     """The open searches. A cursor names a search and a position, so that the same one may be sent again."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, Snapshot] = OrderedDict()
+        self._open: OrderedDict[str, _Open[Found]] = OrderedDict()
 
-    def keep(self, snapshot: Snapshot) -> str:
+    def keep(self, found: Found) -> str:
         """Remember a search; gives the name that its cursors carry."""
         self._drop_old()
         while len(self._open) >= MAX_OPEN:
             self._open.popitem(last=False)
         name = secrets.token_hex(16)
-        snapshot.used = time.monotonic()
-        self._open[name] = snapshot
+        self._open[name] = _Open(found, time.monotonic())
         return name
 
-    def find(self, cursor: str) -> tuple[str, Snapshot, int]:
+    def find(self, cursor: str) -> tuple[str, Found, int]:
         """The name, the search and the position of a cursor.
 
         Raises:
@@ -55,12 +59,13 @@ class Cursors:
         """
         self._drop_old()
         name, _, position = cursor.partition("_")
-        snapshot = self._open.get(name)
-        if snapshot is None or not position.isdecimal() or int(position) > len(snapshot.ids):
+        known = self._open.get(name)
+        usable = position.isdecimal() and len(position) <= _POSITION_DIGITS
+        if known is None or not usable or int(position) > known.found.size:
             raise invalid("cursorId", "is unknown or has expired")
-        snapshot.used = time.monotonic()
+        known.used = time.monotonic()
         self._open.move_to_end(name)
-        return name, snapshot, int(position)
+        return name, known.found, int(position)
 
     def _drop_old(self) -> None:
         limit = time.monotonic() - LIFETIME_S

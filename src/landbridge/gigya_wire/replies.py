@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import lru_cache
@@ -60,8 +61,10 @@ MESSAGES: Final[Mapping[int, str]] = {
     403047: "LoginID does not exist",
     403048: "API Rate limit exceeded",
     403120: "Account temporarily locked out",
+    403200: "Redundant Operation",
     404000: "Not found",
     405001: "Invalid API method",
+    409000: "Conflict",
     409011: "Counter not registered",
     409030: "Too many requests for same user",
     413001: "Request Entity Too Large",
@@ -173,7 +176,7 @@ def envelope(
         "statusReason": _REASONS.get(status, "Error"),
         "time": iso(now_ms),
     }
-    return _ENCODER.encode(body | payload)
+    return _encoded(body | payload)
 
 
 def search_envelope(call_id: str, now_ms: int, *, payload: Payload, context: Any = None) -> bytes:
@@ -181,4 +184,12 @@ def search_envelope(call_id: str, now_ms: int, *, payload: Payload, context: Any
     body: Payload = {**payload, "statusCode": 200, "errorCode": 0, "statusReason": "OK", "callId": call_id}
     if context is not None:
         body["context"] = context
-    return _ENCODER.encode(body | {"time": iso(now_ms)})
+    return _encoded(body | {"time": iso(now_ms)})
+
+
+def _encoded(body: Payload) -> bytes:
+    try:
+        return _ENCODER.encode(body)
+    except (OverflowError, UnicodeEncodeError):
+        # A dataflow may hold numbers beyond 64 bits, and halves of surrogate pairs, which only escapes can carry.
+        return json.dumps(body).encode()
