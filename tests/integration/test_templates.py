@@ -28,7 +28,21 @@ def silverpop(sandbox, command):
     return found
 
 
-CONNECTIONS = {"silverpop": silverpop}
+def lytics(sandbox, command):
+    """What the form of the vendor needs, the token by reference."""
+    found = sandbox.connection("lytics")
+    command.environ["TEST_LYTICS_TOKEN"] = os.environ["TEST_LYTICS_TOKEN"] = found["accessToken"]
+    return {**found, "accessToken": "${env:TEST_LYTICS_TOKEN}"}
+
+
+def responsys(sandbox, command):
+    """What the forms of the vendor need, the password by reference."""
+    found = sandbox.connection("responsys")
+    command.environ["TEST_RESPONSYS_PASSWORD"] = os.environ["TEST_RESPONSYS_PASSWORD"] = found["password"]
+    return {**found, "password": "${env:TEST_RESPONSYS_PASSWORD}"}
+
+
+CONNECTIONS = {"lytics": lytics, "responsys": responsys, "silverpop": silverpop}
 """By the first word of a template's name: what fills its form, from the running sandbox of that vendor."""
 
 

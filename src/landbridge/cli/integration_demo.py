@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from landbridge.cli.round_trip import Comparison, RoundTrip
 
 _TRIPS: Final[dict[str, str]] = {
+    "lytics": "landbridge.cli.round_trip_lytics:LyticsRoundTrip",
+    "responsys": "landbridge.cli.round_trip_responsys:ResponsysRoundTrip",
     "silverpop": "landbridge.cli.round_trip_silverpop:SilverpopRoundTrip",
 }
 """Name to the class of the round trip."""

@@ -147,6 +147,9 @@ class Component(ABC):
         self.params = params
         self.services = services
 
+    def close(self) -> None:  # noqa: B027 - most components have nothing to let go of
+        """Let go of processes, files and the like. Called when the job ends, however it ends; must not raise."""
+
 
 Split: TypeAlias = dict[str, Any]
 """An independent part of what a reader reads: a small JSON object that only the reader understands."""
@@ -230,6 +233,10 @@ class RecordReader(Component):
 class FileHistory(Protocol):
     """What earlier jobs have read of a folder."""
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether also those files are read that an earlier job has read."""
+
     def choose(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Of the files that match, in the order in which they are read, those to read."""
 
@@ -269,6 +276,8 @@ class Transform(Component):
     """Changes records, a batch at a time."""
 
     inputs, outputs = "records", "records"
+    makes_records: ClassVar[bool] = False
+    """Whether it may give more records than it was given; of others the engine takes that for a fault."""
     as_text: bool = False
     """Whether all steps right behind it read text, so that no columns need to be made; set by the engine."""
 

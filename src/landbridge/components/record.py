@@ -109,6 +109,7 @@ class Evaluate(Transform):
 
     params: Params
     reads_text = True
+    makes_records = True
 
     def __init__(self, params: Params, services: StepServices) -> None:
         super().__init__(params, services)
@@ -126,7 +127,7 @@ class Evaluate(Transform):
         try:
             made = list(self._made(batch))
         except BaseException:
-            self._close()
+            self.close()
             raise
         return made[0] if len(made) == 1 else JsonBatch.concat(made)
 
@@ -155,7 +156,7 @@ class Evaluate(Transform):
                 )
             return self._result(outcome, Batch({}, 0))
         finally:
-            self._close()
+            self.close()
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -175,7 +176,8 @@ class Evaluate(Transform):
     def _received(self, sandbox: Sandbox, piece: Batch) -> Batch:
         return self._result(sandbox.receive(), piece).built()  # now, while the script works on the next piece
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the script's processes."""
         for sandbox in self._sandboxes:
             sandbox.close()
 

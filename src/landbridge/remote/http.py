@@ -11,10 +11,10 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -29,7 +29,13 @@ MAX_REPLY_BYTES: Final = 256 << 20
 READ_BUFFER_BYTES: Final = 1 << 20
 """A connection is read ahead so far; with the library's 64 KiB it is paused and resumed dozens of times a page."""
 
+T = TypeVar("T")
+
 FORM: Final[Mapping[str, str]] = {"Content-Type": "application/x-www-form-urlencoded"}
+LONGEST_ASKED_S: Final = 300.0
+"""The other side may ask to wait so long, in seconds; what it asks beyond that is not heeded."""
+
+_ATTEMPTS_BEFORE_FIRST_ANSWER: Final = 3
 _HTTP_OK: Final = 200
 _HTTP_REDIRECT: Final = 300
 _HTTP_BUSY: Final = 429
@@ -59,6 +65,8 @@ class Reply:
     status: int
     body: bytes
     date: str | None = None
+    wait_s: float | None = None
+    """Seconds that the other side asks to wait, where it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +101,30 @@ class Session:
         self._http = http
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
         self._timeout_s = timeout_s
+        self.has_answered = False
+        """Whether the other side has ever answered. One that never did is more likely misspelt than restarting."""
 
     async def post_form(self, url: str, body: bytes, *, headers: Mapping[str, str] = FORM) -> Reply:
-        """Send one form and read the whole reply.
+        """Send one form and read the whole reply; raises as ``request`` does."""
+        return await self.request("POST", url, body=body, headers=headers)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str],
+        tells_faults: bool = False,
+    ) -> Reply:
+        """Send one request and read the whole reply.
+
+        Args:
+            method: Such as GET.
+            url: The address, encoded.
+            body: What is sent with it.
+            headers: What is said of it.
+            tells_faults: The API says in JSON what is wrong, whatever the status; such a reply is then given back.
 
         Raises:
             Attempt: No connection, no answer in time, a connection that broke, or a server that is busy.
@@ -105,11 +134,17 @@ class Session:
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         try:
             # Redirects are not followed: they would carry the secret to an address that nobody checked.
-            async with self._http.post(
-                url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            async with self._http.request(
+                method,
+                url,
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
             ) as response:
                 content = await content_of(response, host, max_bytes=MAX_REPLY_BYTES)
-                reply = Reply(response.status, content, response.headers.get("Date"))
+                wait_s = _seconds(response.headers.get("Retry-After"))
+                reply = Reply(response.status, content, response.headers.get("Date"), wait_s)
         except aiohttp.ClientConnectorCertificateError:
             raise _untrusted(host) from None
         except aiohttp.ClientConnectorDNSError as error:
@@ -123,7 +158,9 @@ class Session:
             raise Attempt(late, is_certain=False) from None
         except aiohttp.ClientError:
             raise Attempt(failures.lost(host), is_certain=False) from None
-        _check_status(reply, host)
+        self.has_answered = True
+        if not (tells_faults and reply.body.lstrip().startswith(b"{")):
+            check_status(reply, host)
         return reply
 
 
@@ -168,12 +205,18 @@ async def content_of(response: aiohttp.ClientResponse, host: str, *, max_bytes: 
     return b"".join(chunks)
 
 
-def _check_status(reply: Reply, host: str) -> None:
+def check_status(reply: Reply, host: str) -> None:
+    """Whether a reply can be the service's answer, as far as its status tells.
+
+    Raises:
+        Attempt: LB-3106; the server is busy or out of order.
+        ConnectionFailed: LB-2107; it is not the expected service.
+    """
     if reply.status == _HTTP_BUSY or reply.status >= _HTTP_SERVER_ERROR:
         busy = TransientError(
             "LB-3106", f"{host} is busy or out of order (HTTP {reply.status})", hint="Run the job again later."
         )
-        raise Attempt(busy, is_certain=reply.status == _HTTP_BUSY)
+        raise Attempt(busy, is_certain=reply.status == _HTTP_BUSY, wait_s=reply.wait_s)
     if _HTTP_OK <= reply.status < _HTTP_REDIRECT:
         return
     if not reply.body.lstrip().startswith(b"{"):
@@ -182,6 +225,11 @@ def _check_status(reply: Reply, host: str) -> None:
             f"{host} does not offer the expected service (HTTP {reply.status})",
             hint="Check the address, and whether a proxy stands in between.",
         )
+
+
+def _seconds(text: str | None) -> float | None:
+    """What ``Retry-After`` says in seconds; its other form, a date, is not read."""
+    return min(float(text), LONGEST_ASKED_S) if text and text.isascii() and text.isdigit() else None
 
 
 def _untrusted(host: str) -> ConnectionFailed:
@@ -285,3 +333,31 @@ class Repetition:
         delay = self._retries.delay_s(self.number)
         self.number += 1
         return delay if failed.wait_s is None else max(delay, failed.wait_s)
+
+
+async def repeated(
+    attempt: Callable[[Repetition], Awaitable[T]], *, http: Session, repetition: Repetition, pace: Pace
+) -> T:
+    """Make a call until it is done, or nothing is to be gained by another attempt.
+
+    Args:
+        attempt: Makes the call once; raises ``Attempt`` where another may go better.
+        http: The session that it uses.
+        repetition: Decides about each failed attempt.
+        pace: At which calls go out; it stops for as long as the other side asks for.
+
+    Raises:
+        LandbridgeError: There is no further attempt.
+    """
+    while True:
+        await pace.wait()
+        try:
+            return await attempt(repetition)
+        except Attempt as failed:
+            is_silent = not http.has_answered and repetition.number >= _ATTEMPTS_BEFORE_FIRST_ANSWER
+            if failed.error.code == "LB-2101" and is_silent:
+                raise failed.error from None
+            delay = repetition.delay_s(failed)
+            if failed.wait_s is not None:
+                pace.pause(failed.wait_s)
+            await asyncio.sleep(delay)

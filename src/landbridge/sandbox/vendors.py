@@ -11,6 +11,8 @@ from landbridge.sandbox.vendor import Vendor
 
 ALL: Final = "all"
 _MODULES: Final[dict[str, str]] = {
+    "lytics": "landbridge.sandbox.lytics",
+    "responsys": "landbridge.sandbox.responsys",
     "silverpop": "landbridge.sandbox.silverpop",
 }
 """Name to the module that holds the vendor's class."""

@@ -60,6 +60,8 @@ class ArrayExtract(Transform):
     without the array, or with an empty one, gives none.
     """
 
+    makes_records = True
+
     class Params(ComponentParams):
         """See the fields."""
 

@@ -30,11 +30,13 @@ class Trial:
         output: Records that go on.
         failed: Code, message and record of each that does not.
         log: Lines the step logged, with their level.
+        secrets: Values that messages and lines may hold and that must not be shown.
     """
 
     output: list[dict[str, Any]]
     failed: list[dict[str, Any]]
     log: list[str]
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def try_step(
@@ -64,7 +66,8 @@ def try_step(
             hint="Try a step such as record.evaluate or field.evaluate.",
         )
     values = JobValues(now=now, job_id="sample", placeholders=placeholders)
-    (ready,) = resolve(replace(flow, steps=(found,)), job=values, source=source).flow.steps
+    resolved = resolve(replace(flow, steps=(found,)), job=values, source=source)
+    (ready,) = resolved.flow.steps
     bench = Bench(step_id=step_id, job_id="sample", dataflow=flow.name, started=now)
     info = InstalledComponents().describe(found.type)
     if info and (problems := check_resolved_params(ready, info, place="params")):
@@ -72,7 +75,7 @@ def try_step(
     step = cls(cls.Params.model_validate(ready.params), bench)
     output = step.apply(Batch.from_objects(records)).to_objects()
     last = step.finish()
-    return Trial(output + (last.to_objects() if last else []), bench.rejected, bench.lines)
+    return Trial(output + (last.to_objects() if last else []), bench.rejected, bench.lines, resolved.secrets)
 
 
 def read_sample(path: Path) -> list[dict[str, Any]]:
