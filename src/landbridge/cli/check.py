@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landbridge.cli.place import DatabaseOption, DataOption
 from landbridge.cli.run import placeholders
 
 if TYPE_CHECKING:
     from landbridge.components.base import Component
     from landbridge.components.check import Finding
-    from landbridge.dataflow import Dataflow
+    from landbridge.dataflow.connections import Connected
 
 _MARKS = {"ok": "ok", "created": "created", "warning": "WARNING", "failed": "FAILED"}
 
@@ -36,6 +37,8 @@ def check(
     create: Annotated[
         bool, typer.Option("--create", help="First make what is missing there: columns, tables, associations.")
     ] = False,
+    data: DataOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Test the far side of each step: login, folders, database, columns, permissions. Nothing is sent.
 
@@ -43,15 +46,17 @@ def check(
     """
     import anyio
 
+    from landbridge.cli.connected import connected
     from landbridge.dataflow import Dataflow
 
     filled = placeholders(values or [], values_file)
-    failures = anyio.run(_check, Dataflow.read(flow), filled, step or [], create)
+    whole = connected(Dataflow.read(flow), data=data, database=database)
+    failures = anyio.run(_check, whole, filled, step or [], create)
     typer.echo("\nall is well" if not failures else f"\n{failures} to correct")
     raise typer.Exit(1 if failures else 0)
 
 
-async def _check(flow: Dataflow, filled: dict[str, str], wanted: list[str], create: bool) -> int:
+async def _check(flow: Connected, filled: dict[str, str], wanted: list[str], create: bool) -> int:
     from landbridge.components.check import can_be_tested, created, tested
 
     failures = 0
@@ -61,13 +66,14 @@ async def _check(flow: Dataflow, filled: dict[str, str], wanted: list[str], crea
                 continue
             typer.echo(f"{name}: {component.spec.id}")
             if create:
-                failures += await _shown(created(component))
-            failures += await _shown(tested(component))
+                failures += await shown_findings(created(component))
+            failures += await shown_findings(tested(component))
     return failures
 
 
-def _components(flow: Dataflow, filled: dict[str, str], spool: Path) -> list[tuple[str, Component]]:
+def _components(flow: Connected, filled: dict[str, str], spool: Path) -> list[tuple[str, Component]]:
     from landbridge.dataflow import EnvironmentSecrets, JobValues
+    from landbridge.dataflow.connections import StoredSecrets
     from landbridge.engine.counts import StepCounts
     from landbridge.engine.prepare import prepare
     from landbridge.engine.services import Services
@@ -76,9 +82,9 @@ def _components(flow: Dataflow, filled: dict[str, str], spool: Path) -> list[tup
     now = datetime.now(UTC)
     job_id = f"check-{secrets.token_hex(6)}"
     ready = prepare(
-        flow,
+        flow.flow,
         job=JobValues(now=now, job_id=job_id, placeholders=filled),
-        source=EnvironmentSecrets(os.environ),
+        source=StoredSecrets(flow.secrets, EnvironmentSecrets(os.environ)),
     )
     log_to_stderr(ready.secrets, debug=False)
     found = []
@@ -95,7 +101,8 @@ def _components(flow: Dataflow, filled: dict[str, str], spool: Path) -> list[tup
     return found
 
 
-async def _shown(findings: AsyncIterator[Finding]) -> int:
+async def shown_findings(findings: AsyncIterator[Finding]) -> int:
+    """Print findings as they come; gives how many must be corrected."""
     failures = 0
     async for finding in findings:
         failures += finding.verdict == "failed"

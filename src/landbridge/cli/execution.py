@@ -15,10 +15,10 @@ import anyio
 from landbridge.cli.empty_input import nothing_read
 from landbridge.cli.home import home_folder
 from landbridge.cli.log import log_to_stderr
-from landbridge.cli.masking import MaskedRejects, masked_make, masked_report
 from landbridge.cli.progress import show_parts, show_progress, show_report
 from landbridge.cli.spool import spool_folder
 from landbridge.dataflow import Dataflow, EnvironmentSecrets, JobValues
+from landbridge.dataflow.connections import StoredSecrets
 from landbridge.engine import failures
 from landbridge.engine.consent import FileLedger
 from landbridge.engine.counts import Report
@@ -28,6 +28,7 @@ from landbridge.engine.prepare import Prepared, prepare
 from landbridge.engine.rejects import RejectFile
 from landbridge.engine.runner import Job, Options, Runner
 from landbridge.errors import LandbridgeError
+from landbridge.jobs.masking import MaskedRejects, masked_make, masked_report
 from landbridge.jobs.redaction import Redaction
 
 
@@ -36,7 +37,8 @@ class Request:
     """What to run, and how.
 
     Attributes:
-        flow: The dataflow.
+        flow: The dataflow; it names no connections any more.
+        connection_secrets: Secrets of the connections that it named; see ``dataflow.connections``.
         placeholders: Values for ``{{name}}``.
         options: See Options.
         rejects: Where to keep rejected records; a file of the job's own in the home folder when None.
@@ -49,6 +51,7 @@ class Request:
     """
 
     flow: Dataflow
+    connection_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     placeholders: Mapping[str, str] = field(default_factory=dict)
     options: Options = field(default_factory=Options)
     rejects: Path | None = None
@@ -74,7 +77,7 @@ async def execute(request: Request) -> Report:
     ready = prepare(
         request.flow,
         job=JobValues(now=now, job_id=job_id, placeholders=request.placeholders),
-        source=EnvironmentSecrets(os.environ),
+        source=StoredSecrets(request.connection_secrets, EnvironmentSecrets(os.environ)),
     )
     redaction = Redaction(ready.secrets)
     log_to_stderr(redaction, debug=request.debug)
@@ -98,8 +101,7 @@ async def execute(request: Request) -> Report:
         failure = None
         if request.processes > 1:
             job, failure = await _split(ready, job, request)
-        make = masked_make(ready.make, redaction) if ready.secrets else ready.make
-        runner = Runner(ready.plan, make, job)
+        runner = Runner(ready.plan, masked_make(ready.make, redaction), job)
         report = masked_report(await _drive(runner, quiet=request.quiet, failure=failure), redaction)
     grown = size_of(rejects) > kept_before or (journal is not None and rejects.exists())
     remarks = [redaction.masked(remark) for remark in nothing_read(ready.plan, report)]
@@ -138,6 +140,7 @@ async def _split(ready: Prepared, job: Job, request: Request) -> tuple[Job, Land
                 ready,
                 job,
                 flow=request.flow.dump(),
+                connection_secrets=dict(request.connection_secrets),
                 placeholders=dict(request.placeholders),
                 processes=request.processes,
                 folder=folder,

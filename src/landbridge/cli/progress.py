@@ -79,7 +79,10 @@ def show_report(report: Report, *, rejects: Path | None, remarks: Sequence[str] 
         if report.error["hint"]:
             _say(report.error["hint"])
         published = len(report.files)
-        _say(f"{published} of the files had been published before." if published else "Nothing was published.")
+        if published or not report.unsure:
+            _say(f"{published} of the files had been published before." if published else "Nothing was published.")
+        for name in report.unsure:
+            _say(f'It is not known whether "{name}" was published: look into the target before you run it again.')
 
 
 def _say(text: str) -> None:

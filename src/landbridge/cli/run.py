@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landbridge.cli.place import DatabaseOption, DataOption
+
 if TYPE_CHECKING:
     from landbridge.cli.report_file import ReportFile
 
@@ -49,6 +51,8 @@ def run(
         int, typer.Option(min=1, max=256, help="Read and transform on so many processes, where the input allows it.")
     ] = 1,
     stall_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="Give up on a step that hangs.")] = 300,
+    data: DataOption = None,
+    database: DatabaseOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print the program's log, without secrets.")] = False,
 ) -> None:
@@ -62,10 +66,16 @@ def run(
     if rejects:
         _check_rejects(rejects)
 
+    from landbridge.cli.connected import connected
     from landbridge.cli.readiness import ready
     from landbridge.dataflow import format_text
 
-    dataflow, warnings = ready(flow, placeholders=filled, set_names=placeholders(values or [], None))
+    whole, warnings = ready(
+        flow,
+        placeholders=filled,
+        set_names=placeholders(values or [], None),
+        connected=lambda found: connected(found, data=data, database=database),
+    )
     if warnings and not quiet:
         typer.echo(format_text(warnings, summary=False), err=True)
 
@@ -75,7 +85,8 @@ def run(
     from landbridge.engine.runner import Options
 
     request = Request(
-        flow=dataflow,
+        flow=whole.flow,
+        connection_secrets=whole.secrets,
         placeholders=filled,
         options=Options(limit=limit, dry_run=dry_run, stall_timeout_s=stall_timeout),
         rejects=rejects,

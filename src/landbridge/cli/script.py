@@ -31,6 +31,7 @@ def run_step(
     from landbridge.cli.run import placeholders
     from landbridge.components.script.trial import read_sample, try_step
     from landbridge.dataflow import Dataflow, EnvironmentSecrets
+    from landbridge.jobs.redaction import Redaction
 
     records = read_sample(sample)
     trial = try_step(
@@ -40,18 +41,21 @@ def run_step(
         placeholders=placeholders(values or [], None),
         source=EnvironmentSecrets(os.environ),
     )
+    redaction = Redaction(trial.secrets)
+    failed = [{**failure, "message": redaction.masked(failure["message"])} for failure in trial.failed]
+    log = [redaction.masked(line) for line in trial.log]
     if as_json:
-        shown = {"input": records, "output": trial.output, "error": trial.failed, "log": trial.log}
+        shown = {"input": records, "output": trial.output, "error": failed, "log": log}
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        for title, listed in (("input", records), ("output", trial.output), ("error", trial.failed)):
+        for title, listed in (("input", records), ("output", trial.output), ("error", failed)):
             typer.echo(f"{title}: {len(listed)}")
             for record in listed:
                 typer.echo("  " + json.dumps(record, ensure_ascii=False))
-        typer.echo(f"log: {len(trial.log)}")
-        for line in trial.log:
+        typer.echo(f"log: {len(log)}")
+        for line in log:
             typer.echo("  " + line.replace("\n", "\n  "))
-    if trial.failed:
+    if failed:
         raise typer.Exit(_EXIT_REJECTS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -18,6 +18,9 @@ from landbridge.dataflow.variables import MASK, holds_unresolved, is_secret_name
 from landbridge.errors import LandbridgeError
 
 Location = tuple[int | str, ...]
+
+CONNECTION: Final = "connection"
+"""The parameter by which a step names a stored connection; see ``connections``."""
 
 
 def check_params(step: Step, info: ComponentInfo | None, *, place: str) -> list[Problem]:
@@ -40,9 +43,18 @@ def check_params(step: Step, info: ComponentInfo | None, *, place: str) -> list[
             codes.PARAM_NOT_SET, f"{key.name} is required and not set yet", step=step.id, field=key.place
         )
         for key in keys
-        if key.required and _is_blank(key.value)
+        if key.required and is_blank(key.value)
     }
     wrong = _validate(step, model, place, open_values=holds_unresolved)
+    if takes_connection(info) and not is_blank(step.params.get(CONNECTION)):
+        if not isinstance(step.params[CONNECTION], str):
+            where = f"{place}.{CONNECTION}"
+            message = f"{CONNECTION} must be the name of a stored connection, a text"
+            return [error(codes.WRONG_PARAM, message, step=step.id, field=where)]
+        # What is missing may be stored, so that no rule across parameters can be judged either.
+        unset = {}
+        wrong = [problem for problem in wrong if problem.code != codes.MISSING_PARAM and problem.field != place]
+        keys = [key for key in keys if key.name != CONNECTION or key.field is not None]
     return [
         *_unknown(step, keys),
         *_plain_credentials(step, keys),
@@ -68,10 +80,33 @@ def check_resolved_params(step: Step, info: ComponentInfo, *, place: str) -> lis
             hint=key.field.description or "" if key.field else "",
         )
         for key in _keys(model, step.params, place)
-        if key.required and _is_blank(key.value)
+        if key.required and is_blank(key.value)
     }
     wrong = _validate(step, model, place, open_values=None)
     return [*unset.values(), *(problem for problem in wrong if problem.field not in unset)]
+
+
+def takes_connection(info: ComponentInfo | None) -> bool:
+    """Whether ``connection`` names a stored connection, and is no parameter of the component's own."""
+    names = json_names(info)
+    return names is None or CONNECTION not in names
+
+
+def json_names(info: ComponentInfo | None) -> dict[str, str] | None:
+    """The JSON name of a component's parameter by each of its spellings; None where its parameters are not known."""
+    if info is None or info.params_model is None:
+        return None
+    return {
+        spelling: name for name, (_, others) in _spellings(info.params_model).items() for spelling in (name, *others)
+    }
+
+
+def secret_param(info: ComponentInfo, name: str) -> bool | None:
+    """Whether a parameter is a secret; None where the component does not know it."""
+    names = json_names(info)
+    if info.params_model is None or names is None or name not in names:
+        return None
+    return _extra(_spellings(info.params_model)[names[name]][0]).get("secret") is True
 
 
 def secret_values(step: Step, info: ComponentInfo) -> frozenset[str]:
@@ -211,12 +246,12 @@ def _plain_credentials(step: Step, keys: Sequence[_Key]) -> list[Problem]:
             hint=f"Store it outside and write {suggested_reference(step.id, key.name)} here.",
         )
         for key in keys
-        if key.secret and isinstance(key.value, str) and not _is_blank(key.value) and not holds_unresolved(key.value)
+        if key.secret and isinstance(key.value, str) and not is_blank(key.value) and not holds_unresolved(key.value)
     ]
 
 
-def _is_blank(value: Any) -> bool:
-    """Absent, or dots as templates write them for "fill in"; a blank or a dot may be a separator."""
+def is_blank(value: Any) -> bool:
+    """Whether a parameter is not set: absent, or dots, as templates write "fill in"; a blank or a dot may be meant."""
     return value in (None, "", "...", "…")
 
 
@@ -290,7 +325,7 @@ def _message(name: str, text: str) -> str:
 
 
 def _has_gaps(params: Mapping[str, Any], open_values: Callable[[Any], bool]) -> bool:
-    return any(_is_blank(value) or open_values(value) for value in params.values())
+    return any(is_blank(value) or open_values(value) for value in params.values())
 
 
 def _place(params: Any, model: type[BaseModel], location: Location, place: str) -> str:

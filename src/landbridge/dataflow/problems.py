@@ -52,6 +52,8 @@ PARAM_NOT_SET: Final = "LB-1072"
 WRONG_PARAM: Final = "LB-1073"
 COMPONENT_NOT_LOADED: Final = "LB-1074"
 UNKNOWN_COMPONENT: Final = "LB-1101"
+UNKNOWN_CONNECTION: Final = "LB-1761"
+CONNECTION_DOES_NOT_FIT: Final = "LB-1764"
 
 CODES: Final[dict[str, str]] = {
     SEVERAL: "The dataflow has several problems; each is listed with its own code.",
@@ -95,6 +97,8 @@ CODES: Final[dict[str, str]] = {
     WRONG_PARAM: "A parameter's value does not fit.",
     COMPONENT_NOT_LOADED: "A component exists but its code cannot be loaded or fails.",
     UNKNOWN_COMPONENT: "A step's `type` is not the id of a component.",
+    UNKNOWN_CONNECTION: "There is no stored connection of this name.",
+    CONNECTION_DOES_NOT_FIT: "A step names a stored connection to another system.",
 }
 """Every code of the dataflow language with its one-line meaning."""
 

@@ -27,19 +27,21 @@ import anyio
 import msgspec
 
 from landbridge.dataflow import Dataflow, EnvironmentSecrets, JobValues, Plan
+from landbridge.dataflow.connections import StoredSecrets
 from landbridge.engine.counts import Activity, Report, StepCounts
 from landbridge.engine.guards import Rules
 from landbridge.engine.journal import Journal
 from landbridge.engine.prepare import prepare
-from landbridge.engine.rejects import RejectFile
 from landbridge.engine.runner import Job, Options, Runner
 from landbridge.errors import LandbridgeError
-from landbridge.jobs import messages
+from landbridge.jobs import messages, replay
 from landbridge.jobs.consents import DatabaseLedger
 from landbridge.jobs.delta_files import FILES_KEY, FileHistory, FileMemory
 from landbridge.jobs.job_options import TEST_RECORDS, JobOptions
+from landbridge.jobs.masking import MaskedRejects, masked_make, masked_report
 from landbridge.jobs.messages import Begin, Counts, Done, Edge, FromJob, Line, Refused, Step, Stop, ToJob
 from landbridge.jobs.redaction import Redaction
+from landbridge.jobs.rejects import DatabaseRejects
 from landbridge.jobs.samples import Make, sampled
 
 EXIT_ORPHANED: Final = 70
@@ -204,8 +206,9 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
         ready = prepare(
             Dataflow.load(begin.flow),
             job=JobValues(now=started, job_id=job_id, placeholders=options.placeholders),
-            source=EnvironmentSecrets(os.environ),
+            source=StoredSecrets(begin.connection_secrets, EnvironmentSecrets(os.environ)),
         )
+        plan = replay.replayed(ready.plan, options.replay_step) if begin.kind == "replay" else ready.plan
     except LandbridgeError as error:
         outbox.put(Refused(error.code, error.message, error.hint, error.step))
         inbox.close()
@@ -218,19 +221,21 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
         started=begin.started,
         kept=Path(begin.chosen_files),
     )
+    place: Path | str = begin.database or Path(begin.data)
     with (
         tempfile.TemporaryDirectory(prefix="landbridge-job-") as spool,
-        closing(DatabaseLedger(begin.database or Path(begin.data))) as ledger,
+        closing(DatabaseLedger(place)) as ledger,
+        closing(DatabaseRejects(place, data=Path(begin.data), job=begin.job_id)) as rejects,
     ):
         job = Job(
             id=job_id,
             dataflow=ready.plan.name,
             started=started,
             spool_dir=Path(spool),
-            rejects=RejectFile(Path(begin.rejects), job=begin.job_id),
+            rejects=MaskedRejects(rejects, redaction),
             rules=Rules(
                 settings=ready.guards,
-                history=LastGood(begin.last_good) if begin.last_good is not None else None,
+                history=LastGood(begin.last_good or {}),
                 ledger=ledger,
                 approved=options.approvals,
             ),
@@ -243,14 +248,13 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
                 history=history,
             ),
         )
-        make: Make = ready.make
+        make: Make = masked_make(ready.make, redaction) if ready.secrets else ready.make
+        if begin.kind == "replay":
+            make = replay.reading(make, rejects, plan=plan, replay=options.replay)
         if options.log_level == "debug":
-            make = sampled(ready.make, lambda step, records: outbox.put(_sample(step, records)))
-        report = await _drive(Runner(ready.plan, make, job), ready.plan, outbox=outbox, inbox=inbox)
-    shown = {**report.as_json(), FILES_KEY: history.result()}
-    if report.error:
-        report.error["message"] = redaction.masked(report.error["message"] or "")
-    outbox.put(Done(shown))
+            make = sampled(make, lambda step, records: outbox.put(_sample(step, records)))
+        report = await _drive(Runner(plan, make, job), plan, outbox=outbox, inbox=inbox)
+    outbox.put(Done({**masked_report(report, redaction).as_json(), FILES_KEY: history.result()}))
 
 
 async def _drive(runner: Runner, plan: Plan, *, outbox: Outbox, inbox: Inbox) -> Report:

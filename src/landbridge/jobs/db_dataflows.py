@@ -22,6 +22,9 @@ Kind = Literal["published", "draft"]
 AREA: Final = "dataflow"
 """What is counted by ``db.changes``."""
 
+UNKNOWN_DATAFLOW: Final = "LB-1701"
+CHANGED_MEANWHILE: Final = "LB-1703"
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -134,7 +137,7 @@ def change(tx: Transaction, id: str, content: Content, *, by: str, expected_vers
     )
     if not done.rowcount:
         raise FlowError(
-            "LB-1703",
+            CHANGED_MEANWHILE,
             f'the dataflow "{before.name}" was changed by {before.updated_by or "somebody"} meanwhile',
             hint="Read it again and repeat the change.",
         )
@@ -244,7 +247,7 @@ def succeeded(tx: Transaction, id: str, *, started: datetime) -> None:
 
 def not_found(name: str) -> FlowError:
     """The error for a name or id that no dataflow has."""
-    return FlowError("LB-1701", f'there is no dataflow "{name}"', hint="`landbridge dataflows list` shows all.")
+    return FlowError(UNKNOWN_DATAFLOW, f'there is no dataflow "{name}"', hint="`landbridge dataflows list` shows all.")
 
 
 def _add_version(tx: Transaction, row: DataflowRow, content: Content) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_jobs import ENDED, JobStatus
-from landbridge.jobs.db_tables import audit, dataflow, job, job_trace, scheduling, worker
+from landbridge.jobs.db_tables import audit, dataflow, job, job_trace, reject, scheduling, worker
 from landbridge.jobs.db_workers import WorkerStatus
 
 PART = 500
@@ -55,6 +55,11 @@ def remove_samples(tx: Transaction, before: datetime) -> int:
 def remove_traces(tx: Transaction, before: datetime) -> int:
     """Remove lines of traces."""
     return _remove(tx, job_trace, job_trace.c.id, job_trace.c.at < before)
+
+
+def remove_rejects(tx: Transaction, before: datetime) -> int:
+    """Remove records that failed."""
+    return _remove(tx, reject, reject.c.id, reject.c.created < before)
 
 
 def remove_audit(tx: Transaction, before: datetime) -> int:

@@ -20,6 +20,9 @@ from landbridge.jobs.timetable import Schedule, read_schedule
 AREA: Final = "scheduling"
 """What is counted by ``db.changes``: schedulings that a person or program changed, not those that fired."""
 
+UNKNOWN_SCHEDULING: Final = "LB-1721"
+SCHEDULING_CHANGED: Final = "LB-1723"
+
 _WAITING: Final = ("scheduled", "queued")
 _ACTIVE: Final = (*_WAITING, "running")
 
@@ -170,7 +173,7 @@ def change(
     )
     if not done.rowcount:
         raise FlowError(
-            "LB-1723",
+            SCHEDULING_CHANGED,
             f'the scheduling "{before.name or id}" was changed by {before.updated_by or "somebody"} meanwhile',
             hint="Read it again and repeat the change.",
         )
@@ -342,11 +345,13 @@ def _position_after_change(before: SchedulingRow, schedule: Schedule, moment: da
 def _check_dataflow(tx: Transaction, id: str) -> None:
     if tx.execute(sa.select(dataflow.c.id).where(dataflow.c.id == id, dataflow.c.removed.is_(None))).first() is None:
         message = f'the scheduling names the dataflow "{id}", which does not exist'
-        raise FlowError("LB-1721", message, hint="`landbridge dataflows list` shows all.")
+        raise FlowError(UNKNOWN_SCHEDULING, message, hint="`landbridge dataflows list` shows all.")
 
 
 def _not_found(name: str) -> FlowError:
-    return FlowError("LB-1721", f'there is no scheduling "{name}"', hint="`landbridge schedules list` shows all.")
+    return FlowError(
+        UNKNOWN_SCHEDULING, f'there is no scheduling "{name}"', hint="`landbridge schedules list` shows all."
+    )
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> SchedulingRow:

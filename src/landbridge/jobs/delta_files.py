@@ -87,6 +87,11 @@ class FileHistory:
         self._started = started
         self._kept = kept
 
+    @property
+    def reads_all(self) -> bool:
+        """See ``components.base.FileHistory``."""
+        return self._read_all
+
     def choose(self, entries: Sequence[Entry]) -> list[Entry]:
         """Of the files that match, those to read, in the same order."""
         choice = self._load()

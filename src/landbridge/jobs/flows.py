@@ -9,7 +9,7 @@ from landbridge.dataflow import Dataflow
 from landbridge.errors import FlowError
 from landbridge.jobs import db_dataflows
 from landbridge.jobs.db import Transaction
-from landbridge.jobs.db_dataflows import DataflowRow, Kind
+from landbridge.jobs.db_dataflows import UNKNOWN_DATAFLOW, DataflowRow, Kind
 from landbridge.jobs.documents import Documents
 
 
@@ -81,6 +81,6 @@ def _known(tx: Transaction, name: str, kind: Kind) -> DataflowRow | None:
     try:
         return db_dataflows.find(tx, name, kind=kind)
     except FlowError as error:
-        if error.code == "LB-1701":
+        if error.code == UNKNOWN_DATAFLOW:
             return None
         raise

@@ -31,6 +31,8 @@ class JobOptions:
         may_overlap: Run it although another job of the dataflow is running.
         approvals: Codes of guards that a person has approved.
         placeholders: Values for ``{{name}}``.
+        replay: Of a replay, under which id it has taken its rejects.
+        replay_step: Of a replay, the step that rejected them.
     """
 
     limit: int | None = None
@@ -43,6 +45,8 @@ class JobOptions:
     may_overlap: bool = False
     approvals: tuple[str, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict)
+    replay: str = ""
+    replay_step: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As the database keeps it: only what differs from the defaults."""

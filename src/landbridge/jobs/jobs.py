@@ -9,7 +9,7 @@ from typing import Final
 
 from landbridge.dataflow import Dataflow
 from landbridge.errors import FlowError
-from landbridge.jobs import db_dataflows, db_jobs
+from landbridge.jobs import connections, db_dataflows, db_jobs
 from landbridge.jobs.db import Transaction, now
 from landbridge.jobs.db_jobs import ENDED, JobRow, JobStatus, NewJob
 from landbridge.jobs.job_options import JobKind, JobOptions
@@ -73,7 +73,7 @@ def start(
             scheduling_id=scheduling_id,
             planned=planned,
             options=options or JobOptions(),
-            accounts=remote_accounts(Dataflow.load(content.document)),
+            accounts=remote_accounts(connections.connected_without_secrets(tx, Dataflow.load(content.document))),
         ),
     )
     return db_jobs.get(tx, new)
@@ -106,7 +106,7 @@ def retry(tx: Transaction, job_id: str, *, by: str, newest: bool = False, afresh
         api_key=flow.api_key,
         scheduling_id=old.scheduling_id,
         options=replace(old.options, approvals=(), mark_revision=old.options.mark_revision if goes_on else None),
-        accounts=remote_accounts(Dataflow.load(content.document)),
+        accounts=remote_accounts(connections.connected_without_secrets(tx, Dataflow.load(content.document))),
         attempt=old.attempt + 1,
         retry_of=old.id,
         journal=old.journal if goes_on else "",

@@ -12,10 +12,10 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     """The first message to the process: what to do. It holds secrets.
 
     Attributes:
-        flow: The dataflow as JSON text.
+        flow: The dataflow as JSON text, its connections put in.
+        connection_secrets: The secrets of these connections; see ``dataflow.connections``.
         started: The one instant of the job, the same whenever its work is begun again.
         journal: The folder of its journal.
-        rejects: The file for records that fail.
         seen_files: What earlier jobs have read of files; see ``delta_files.FileMemory``.
         chosen_files: Where the choice of files is kept for the length of the job.
         options: ``JobOptions`` as JSON.
@@ -29,7 +29,6 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     kind: str
     started: datetime
     journal: str
-    rejects: str
     seen_files: dict[str, Any]
     chosen_files: str
     options: dict[str, Any]
@@ -37,6 +36,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     last_good: dict[str, dict[str, int]] | None = None
     data: str = ""
     database: str | None = None
+    connection_secrets: dict[str, str] = {}
 
 
 class Alive(msgspec.Struct, frozen=True, tag="alive"):

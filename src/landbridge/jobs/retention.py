@@ -79,7 +79,7 @@ def sweep(database: Database, data: Path, *, forget: Callable[[Sequence[tuple[st
 
     Args:
         database: The database.
-        data: The data folder, with journals and rejects.
+        data: The data folder, with journals.
         forget: Removes jobs, given by id and turn, from the durable queue.
     """
     swept = Swept()
@@ -97,6 +97,7 @@ def sweep(database: Database, data: Path, *, forget: Callable[[Sequence[tuple[st
     parts: list[tuple[str, int, Callable[[Transaction, datetime], int]]] = [
         ("samples", kept.samples, db_retention.remove_samples),
         ("traces", kept.traces, db_retention.remove_traces),
+        ("rejects", kept.rejects, db_retention.remove_rejects),
         ("audit", kept.audit, db_retention.remove_audit),
         ("workers", kept.jobs, db_retention.remove_workers),
         ("dataflows", kept.removed, db_retention.remove_dataflows),
@@ -107,7 +108,6 @@ def sweep(database: Database, data: Path, *, forget: Callable[[Sequence[tuple[st
             with database.write() as tx:
                 count = remove(tx, before(days))
             swept.add(kind, count)
-    swept.add("rejects", _remove_files(data / "rejects", older_than_days=kept.rejects))
     swept.add("journals", _remove_journals(database, data / "jobs", failed_after=moment - JOURNAL_LIFE))
     return swept
 
@@ -115,16 +115,6 @@ def sweep(database: Database, data: Path, *, forget: Callable[[Sequence[tuple[st
 def _old_jobs(database: Database, before: datetime) -> Sequence[tuple[str, int, str]]:
     with database.read() as tx:
         return db_retention.old_jobs(tx, before, keep_last=_KEEP_LAST)
-
-
-def _remove_files(folder: Path, *, older_than_days: int) -> int:
-    if not older_than_days or not folder.is_dir():
-        return 0
-    limit = time.time() - older_than_days * 86_400
-    old = [path for path in folder.iterdir() if path.is_file() and path.stat().st_mtime < limit]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return len(old)
 
 
 def _remove_journals(database: Database, folder: Path, *, failed_after: datetime) -> int:

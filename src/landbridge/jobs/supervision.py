@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any, Final
 
 from landbridge import __version__
 from landbridge.engine.failures import STALLED
+from landbridge.engine.journal import IN_USE
 from landbridge.errors import LandbridgeError, StorageError
-from landbridge.jobs import db_approvals, db_dataflows, db_jobs, db_progress, delta
+from landbridge.jobs import connections, db_approvals, db_dataflows, db_jobs, db_progress, delta
 from landbridge.jobs.child_process import ChildProcess
 from landbridge.jobs.db import Database, Transaction, now
 from landbridge.jobs.db_jobs import ENDED, Ending, JobRow, JobStatus
@@ -30,6 +32,10 @@ AfterJob = Callable[[Transaction, JobRow, Ending, Result], None]
 
 _LOG = logging.getLogger("landbridge.jobs")
 _SAVE_INTERVAL_S: Final = 1.0
+_BUSY_WAIT_S: Final = 2.0
+_BUSY_TIMEOUT_S: Final = 120.0
+_END_ATTEMPTS: Final = 10
+_END_WAIT_S: Final = 2.0
 _STOP_TIMEOUT_S: Final = 30.0
 _MAX_DEATHS: Final = 3
 _LEVELS: Final = {
@@ -139,8 +145,8 @@ class Supervision:
         Raises:
             StorageError: LB-7501, the database cannot be used; the process has been ended.
         """
-        deaths = 0
-        while True:
+        deaths, busy_s = 0, 0.0
+        while not self._taken_away:
             row = self._start()
             if row is None:
                 return True
@@ -157,6 +163,11 @@ class Supervision:
             if self._taken_away or heard is None:
                 return False
             ending = self._ending(heard)
+            if ending is not None and ending.error and ending.error["code"] == IN_USE and busy_s < _BUSY_TIMEOUT_S:
+                # The process of an earlier start has not noticed yet that the job is not its own any more.
+                busy_s += _BUSY_WAIT_S
+                time.sleep(_BUSY_WAIT_S)
+                continue
             if ending is None:
                 deaths += 1
                 if deaths < _MAX_DEATHS:
@@ -166,6 +177,7 @@ class Supervision:
                     continue
                 ending = _died(code)
             return self._end(row, ending, heard)
+        return False
 
     def _start(self) -> JobRow | None:
         """Take the job; None when there is nothing to do any more."""
@@ -190,17 +202,19 @@ class Supervision:
         self._find_journal(row)
         with self._all.database.read() as tx:
             version = db_dataflows.version(tx, row.dataflow_id, row.dataflow_version)
-            good = db_jobs.last_good(tx, row.dataflow_id)
+            # A replay has a few records, or none that fit this time: a run has nothing to say about their number.
+            good = None if row.kind == "replay" else db_jobs.last_good(tx, row.dataflow_id)
             seen_files = delta.seen_files(tx, row)
+            flow = connections.connected(tx, self._all.documents.vault, self._all.documents.whole(version))
         if row.started is None:
             raise ValueError("the job has not begun")
         return Begin(
             job_id=row.id,
-            flow=self._all.documents.whole(version).dump(),
+            flow=flow.flow.dump(),
+            connection_secrets=dict(flow.secrets),
             kind=row.kind,
             started=row.started,
             journal=str(self._all.journals / row.journal),
-            rejects=str(self._all.data / "rejects" / f"{row.id}.jsonl"),
             seen_files=seen_files,
             chosen_files=str(self._chosen_files(row)),
             options=row.options.as_json(),
@@ -273,18 +287,26 @@ class Supervision:
             child.kill()
 
     def _save(self, row: JobRow, heard: _Heard) -> bool:
-        """Keep what was heard; False when the job is no longer ours."""
-        with self._all.database.write() as tx:
-            if not db_jobs.still_mine(tx, row.id, start=row.starts):
-                return False
-            self._keep(tx, row, heard)
+        """Keep what was heard; False when the job is no longer ours.
+
+        A database that is away for a moment does not end a job: the process ends itself when it is away for too long.
+        """
+        try:
+            with self._all.database.write() as tx:
+                if not db_jobs.still_mine(tx, row.id, start=row.starts):
+                    return False
+                self._keep(tx, row, heard)
+        except StorageError as error:
+            _LOG.warning("job %s: what it reports cannot be kept yet: %s", row.id, error)
+        else:
+            heard.counts = None
+            heard.lines.clear()
         return True
 
     def _keep(self, tx: Transaction, row: JobRow, heard: _Heard) -> None:
         if heard.counts is not None:
             counts = heard.counts
             db_progress.save_counts(tx, row.id, steps=_steps(counts), edges=_edges(counts), totals=_totals(counts))
-            heard.counts = None
         wanted = _LEVELS[row.options.log_level]
         lines = [
             TraceRow(
@@ -298,7 +320,6 @@ class Supervision:
             if line.level in wanted
         ]
         db_progress.add_trace(tx, row.id, lines)
-        heard.lines.clear()
 
     def _ending(self, heard: _Heard) -> Ending | None:
         """What the last word of the process means; None when it had none."""
@@ -324,6 +345,22 @@ class Supervision:
         return Ending(status, reason, error, result or None)
 
     def _end(self, row: JobRow, ending: Ending, heard: _Heard | None) -> bool:
+        """Record the end, and try again for a while when the database is away; False when the job is not ours.
+
+        Raises:
+            StorageError: LB-7501, it stays away.
+        """
+        for left in reversed(range(_END_ATTEMPTS)):
+            try:
+                return self._record_end(row, ending, heard)
+            except StorageError as error:
+                if not left or self._taken_away:
+                    raise
+                _LOG.warning("job %s: its end cannot be recorded yet: %s", row.id, error)
+                time.sleep(_END_WAIT_S)
+        return False
+
+    def _record_end(self, row: JobRow, ending: Ending, heard: _Heard | None) -> bool:
         """Record the end with everything that belongs to it, in one transaction; False when the job is not ours."""
         result = heard.last.report if heard and isinstance(heard.last, Done) else {}
         with self._all.database.write() as tx:

@@ -58,11 +58,72 @@ class Vault:
         try:
             return msgspec.json.decode(self._fernet.decrypt(sealed))
         except InvalidToken:
-            raise StorageError(
-                "LB-7505",
-                "a stored secret was sealed by another key",
-                hint=f"Give the key of then in {KEY_VARIABLE}, or as the file {FILE_NAME} of the data folder.",
-            ) from None
+            raise _other_key() from None
+
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same, sealed by the first key.
+
+        Raises:
+            StorageError: LB-7505, it was sealed by another key, or is damaged.
+        """
+        try:
+            return self._fernet.rotate(sealed)
+        except InvalidToken:
+            raise _other_key() from None
+
+
+def put_new_key_first(folder: Path) -> None:
+    """Put a new key before those of the key file, which still open what they have sealed.
+
+    Raises:
+        StorageError: LB-7504, the file cannot be read or written.
+    """
+    old = _key_of(folder)
+    _write(folder, f"{Fernet.generate_key().decode()},{old}")
+
+
+def keep_first_key(folder: Path) -> None:
+    """Remove all keys but the first from the key file: nothing is sealed by them any more.
+
+    Raises:
+        StorageError: LB-7504, the file cannot be read or written.
+    """
+    _write(folder, _key_of(folder).partition(",")[0])
+
+
+def _write(folder: Path, keys: str) -> None:
+    file, new = folder / FILE_NAME, folder / f"{FILE_NAME}.{os.getpid()}"
+    try:
+        new.unlink(missing_ok=True)
+        _write_new(new, keys.strip())
+        new.replace(file)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unusable(file, error.strerror or "") from error
+
+
+def _write_new(file: Path, keys: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as output:
+        output.write(f"{keys}\n")
+        output.flush()
+        os.fsync(output.fileno())
+
+
+def _other_key() -> StorageError:
+    return StorageError(
+        "LB-7505",
+        "a stored secret was sealed by another key",
+        hint=f"Give the key of then in {KEY_VARIABLE}, or as the file {FILE_NAME} of the data folder.",
+    )
+
+
+def _unusable(file: Path, reason: str) -> StorageError:
+    return StorageError("LB-7504", f"the key {file} cannot be read or written: {reason}")
 
 
 def _key_of(folder: Path) -> str:
@@ -72,11 +133,7 @@ def _key_of(folder: Path) -> str:
         new = folder / f"{FILE_NAME}.{os.getpid()}"
         new.unlink(missing_ok=True)
         if not file.exists():
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as output:
-                output.write(Fernet.generate_key() + b"\n")
-                output.flush()
-                os.fsync(output.fileno())
+            _write_new(new, Fernet.generate_key().decode())
             try:
                 os.link(new, file)  # of two processes the first one's key counts
             except FileExistsError:
@@ -86,4 +143,4 @@ def _key_of(folder: Path) -> str:
         return file.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise StorageError("LB-7504", f"the key {file} cannot be read or written: {reason}") from error
+        raise _unusable(file, reason or "") from error

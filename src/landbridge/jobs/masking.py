@@ -1,4 +1,4 @@
-"""Keeps secrets out of what a job started by hand leaves behind: its rejects, its error paths and its report."""
+"""Keeps secrets out of what a job leaves behind: its rejects, its error paths and its report."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""A new key for all that is sealed. At every moment there is a key that opens it, also when the machine stops."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from landbridge.errors import StorageError
+from landbridge.jobs import db_sealed, db_workers, vault
+from landbridge.jobs.db import Database, now
+from landbridge.jobs.db_workers import WorkerStatus
+from landbridge.jobs.vault import KEY_VARIABLE, Vault
+
+_ALIVE: Final = timedelta(seconds=60)
+"""A worker that wrote its heartbeat within this time may be running, with the old key."""
+
+
+def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None = None) -> int:
+    """Seal everything anew, in one transaction: by a new key in the key file, or by the first one of the environment.
+
+    Args:
+        database: Everything sealed in it.
+        folder: The data folder with the key file.
+        environ: The environment; with keys in it the file is left alone.
+
+    Returns:
+        How many values were sealed anew.
+
+    Raises:
+        StorageError: LB-7507, a worker is running that would not know the new key, or the environment has no new one;
+            LB-7504, a key cannot be used; LB-7505, something was sealed by a key that is not there. Nothing is changed
+            in the database then.
+    """
+    environ = os.environ if environ is None else environ
+    if given := environ.get(KEY_VARIABLE):
+        if "," not in given:
+            raise StorageError(
+                "LB-7507",
+                f"{KEY_VARIABLE} holds one key, so there is no new one to seal with",
+                hint="Put a new key and a comma before it, for all services and workers. Then repeat this.",
+            )
+        return _seal_anew(database, Vault(given))
+    with database.read() as tx:
+        recent = now(tx) - _ALIVE
+        living = [worker for worker in db_workers.listing(tx) if worker.status is not WorkerStatus.STOPPED]
+        running = [worker.host for worker in living if worker.heartbeat > recent]
+    if running:
+        raise StorageError(
+            "LB-7507",
+            f"a worker is running on {running[0]} with the old key",
+            hint="Stop all services and workers, and repeat this. After a crash, wait a minute.",
+        )
+    vault.put_new_key_first(folder)
+    count = _seal_anew(database, Vault.open(folder, environ))
+    vault.keep_first_key(folder)
+    return count
+
+
+def _seal_anew(database: Database, keys: Vault) -> int:
+    with database.write() as tx:
+        return db_sealed.reseal(tx, keys.reseal)
