@@ -235,7 +235,7 @@ def test_on_postgresql_with_two_workers(folder, site, writes, environ, postgres)
         kills = chance.choice([1, 2])
         for _ in range(kills):
             some_time(chance, workers)
-            victim = chance.choice(workers)
+            victim = chance.choice([worker for worker in workers if worker.children()] or workers)
             if chance.random() < 0.2:
                 victim.kill_a_child() or time.sleep(0.5)
             else:

@@ -9,12 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
-from landbridge.jobs import db, db_dataflows, db_jobs, db_progress, db_workers, retention
+from landbridge.jobs import db, db_dataflows, db_jobs, db_progress, db_rejects, db_workers, retention
 from landbridge.jobs.db import Database
 from landbridge.jobs.db_dataflows import Content
 from landbridge.jobs.db_jobs import Ending, JobStatus, NewJob
 from landbridge.jobs.db_progress import TraceRow
-from landbridge.jobs.db_tables import dataflow, job, metadata, worker
+from landbridge.jobs.db_rejects import Choice, NewReject
+from landbridge.jobs.db_tables import dataflow, job, metadata, reject, worker
 from landbridge.jobs.retention import Retention
 from tests.servers.postgres import Postgres
 from tests.servers.pytest_support import started
@@ -32,7 +33,6 @@ def postgres():
 def database(request, tmp_path):
     place = tmp_path / "data" if request.param == "file" else request.getfixturevalue("postgres").url
     (tmp_path / "data" / "jobs").mkdir(parents=True)
-    (tmp_path / "data" / "rejects").mkdir()
     opened = Database.open(place)
     yield opened
     with opened.write() as tx:
@@ -142,12 +142,13 @@ def test_journals_stay_while_a_job_may_go_on_from_them(database, data):
 
 
 def test_old_rejects_go(database, data):
-    for days in (1, 40):
-        path = data / "rejects" / f"{days}.jsonl"
-        path.touch()
-        os.utime(path, (time.time() - days * 86400,) * 2)
+    with database.write() as tx:
+        ended_job(tx, flow_of(tx), "j", days_ago=0)
+        db_rejects.add(tx, "j", "write", [NewReject("1", "old", b"x"), NewReject("1", "new", b"x")])
+        tx.execute(sa.update(reject).where(reject.c.message == "old").values(created=db.now(tx) - 40 * DAY))
     assert sweep(database, data)[0] == {"rejects": 1}
-    assert [path.name for path in (data / "rejects").iterdir()] == ["1.jsonl"]
+    with database.read() as tx:
+        assert [row.message for row in db_rejects.listing(tx, Choice(job_id="j"))] == ["new"]
 
 
 def test_workers_of_which_nothing_is_left_go(database, data):

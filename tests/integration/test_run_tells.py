@@ -129,6 +129,16 @@ def test_a_missing_value_and_a_wrong_parameter_are_told_together(command, folder
     assert "{{target}}" in outcome.err
 
 
+def test_a_site_that_is_not_named_is_told_before_the_job_starts(command, folders):
+    source = step("accounts", "datasource.read.gigya.account", select="UID", **{"from": "accounts"})
+    flow = command.flow(source, FORMAT, chain(folders)[-1])
+    outcome = command.run(flow)
+    assert outcome.code == 1
+    assert 'step "accounts": the step does not know its site' in outcome.err
+    assert "[LB-1501]" in outcome.err
+    assert outcome.report == {}
+
+
 def test_run_shows_the_warnings_of_lint_unless_it_is_to_be_quiet(command, folders):
     with_record(folders)
     flow = command.flow(*chain(folders, PARSE, step("f", "file.format.dsv", fileName="a.csv", quoteFeilds=True)))

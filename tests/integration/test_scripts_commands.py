@@ -76,6 +76,21 @@ def test_a_step_with_a_wrong_parameter_is_told_and_not_tried(tmp_path):
     assert result.exception.code == "LB-1073"
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_secret_that_a_script_throws_or_logs_is_not_shown(tmp_path, monkeypatch, form):
+    monkeypatch.setenv("LANDBRIDGE_SECRET_K", "kept-to-myself")
+    code = body("logger.info(ctx.parameters.k); throw new Error(ctx.parameters.k);")
+    document = json.loads(write(tmp_path, code).read_text())
+    document["steps"][2]["params"]["parameters"] = {"k": "${secret:k}"}
+    path = tmp_path / "flow.json"
+    path.write_text(json.dumps(document))
+    (tmp_path / "sample.json").write_text('{"a": 1}')
+    result = command("run", path, "my step?", "--sample", tmp_path / "sample.json", *form)
+    assert result.exit_code == 3
+    assert result.stdout.count("********") == 2
+    assert "kept-to-myself" not in result.stdout
+
+
 @pytest.mark.parametrize("encoded", [True, False])
 def test_scripts_go_to_files_and_back(tmp_path, encoded):
     path = write(tmp_path, encoded=encoded)

@@ -18,9 +18,10 @@ ALLOWED = {
     "components": {"records", "dataflow", "remote", "errors"},
     "engine": {"records", "dataflow", "components", "remote.publish", "errors"},
     "jobs": {"engine", "dataflow", "components", "records", "remote", "errors"},
-    "server": {"jobs", "search", "engine", "dataflow", "components", "errors"},
+    "gigya_wire": {"errors"},
+    "server": {"jobs", "search", "engine", "dataflow", "components", "gigya_wire", "errors"},
     "templates": {"dataflow", "errors"},
-    "site": {"records", "search", "errors"},
+    "site": {"records", "search", "gigya_wire", "errors"},
     "sandbox": {"records", "search", "errors"},
 }
 """For each package of ours the packages it may import besides itself; ``cli`` may import all."""
