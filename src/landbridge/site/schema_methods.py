@@ -30,7 +30,8 @@ async def set_schema(repository: Repository, call: Call) -> Payload:
     if not changes:
         raise missing("dataSchema")
     if "profileSchema" in changes:
-        unknown = set(changes["profileSchema"].get("fields", {})) - set(repository.schemas["profileSchema"].fields)
+        given = changes["profileSchema"].get("fields")
+        unknown = set(given if isinstance(given, dict) else ()) - set(repository.schemas["profileSchema"].fields)
         if unknown:
             raise invalid("profileSchema", f"{min(unknown)} is no field of the profile, whose fields are fixed")
 

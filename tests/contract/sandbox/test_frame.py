@@ -88,7 +88,9 @@ def test_credentials_ids_and_state_are_the_same_after_a_restart(tmp_path, vendor
             frame = sandbox[vendor].frame
             kept = frame.collection("things")
             kept[f"n{number}"] = {"number": frame.number("thing")}
-            connection = {**sandbox[vendor].connection(), "url": "", "port": ""}
+            moving = ("url", "port")
+            given = sandbox[vendor].connection()
+            connection = {name: value for name, value in given.items() if not name.lower().endswith(moving)}
             return connection, dict(kept), frame.sftp.host_key
 
     first, second = anyio.run(once, 1), anyio.run(once, 2)
