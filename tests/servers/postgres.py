@@ -7,13 +7,15 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.servers.process import ServerProcess, find_program, free_port
+from tests.servers.process import START_TIMEOUT_S, ServerProcess, find_program, free_port
 
 _USER = "landbridge"
+_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 class Postgres:
@@ -26,7 +28,7 @@ class Postgres:
         self._process: ServerProcess | None = None
 
     def __enter__(self) -> Self:
-        initdb, postgres = (find_program(name, "/usr/lib/postgresql/15/bin") for name in ("initdb", "postgres"))
+        initdb, postgres = (find_program(name, *_PROGRAMS) for name in ("initdb", "postgres"))
         self._folder = Path(tempfile.mkdtemp(prefix="landbridge-postgres-"))
         unprivileged = self._unprivileged()
         data = self._folder / "data"
@@ -43,6 +45,7 @@ class Postgres:
             log=self._folder / "log",
             folder=self._folder,
         )  # fmt: skip
+        self._wait_until_ready(find_program("pg_isready", *_PROGRAMS))
         return self
 
     def __exit__(
@@ -52,6 +55,15 @@ class Postgres:
             self._process.stop()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait_until_ready(self, pg_isready: str) -> None:
+        # The port is open before the server takes anyone in: "the database system is starting up".
+        deadline = time.monotonic() + START_TIMEOUT_S
+        ask = [pg_isready, "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ask, check=False, capture_output=True).returncode:
+            if time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL listens and does not become ready")
+            time.sleep(0.05)
 
     def _unprivileged(self) -> list[str]:
         # The server refuses to run as root.

@@ -42,8 +42,11 @@ def plan_of(steps, edges):
     return Plan(name="test", entry=next(iter(steps)), steps=planned, edges=tuple(made))
 
 
-def run(tmp_path, steps, edges, *, store=None, cancel_after=None, **options):
-    """Run a plan; gives the report, the components by step and the rejects file."""
+def run(tmp_path, steps, edges, *, store=None, cancel_after=None, cancel_when=None, **options):
+    """Run a plan; gives the report, the components by step and the rejects file.
+
+    It is stopped ``cancel_after`` seconds after its start, or after ``cancel_when()`` has been true, if given.
+    """
     made = {}
 
     def make(step, services):
@@ -67,6 +70,8 @@ def run(tmp_path, steps, edges, *, store=None, cancel_after=None, **options):
         async with anyio.create_task_group() as tasks:
 
             async def stop():
+                while cancel_when and not cancel_when():  # noqa: ASYNC110 - the parts of a test know no events
+                    await anyio.sleep(0.001)
                 await anyio.sleep(cancel_after)
                 runner.cancel("the test says so")
 

@@ -212,7 +212,7 @@ class SlowStore(parts.MemoryStore):
         return self.upload(self, name)
 
 
-@pytest.mark.parametrize("cancel_after", [0.2, 0.35, 0.45])
+@pytest.mark.parametrize("cancel_after", [0, 0.2, 0.4])
 def test_a_file_that_is_published_while_the_job_is_stopped_is_in_the_report(tmp_path, cancel_after):
     class Numbered(parts.Lines):
         def format(self, batches):
@@ -222,7 +222,10 @@ def test_a_file_that_is_published_while_the_job_is_stopped_is_in_the_report(tmp_
                 yield FileEnd(count if name == "a" else 0)
 
     steps = {"read": parts.Numbers, "lines": Numbered, "keep": parts.Keep}
-    report, _ = run(tmp_path, steps, TO_FILE, store=(store := SlowStore()), cancel_after=cancel_after)
+    store = SlowStore()
+    report, _ = run(
+        tmp_path, steps, TO_FILE, store=store, cancel_after=cancel_after, cancel_when=lambda: store.published
+    )
     assert report.status == "stopped"
     assert [file.name for file in report.files] == list(store.published) == ["a"]
     assert report.unsure == ()
@@ -232,14 +235,17 @@ def test_a_file_that_is_published_while_the_job_is_stopped_is_in_the_report(tmp_
 def test_a_store_that_does_not_answer_does_not_hold_up_a_stopped_job_and_its_file_is_named(tmp_path, monkeypatch):
     class Silent(parts.MemoryUpload):
         async def publish(self):
+            store.publishing = True
             await anyio.sleep(3600)
 
     class SilentStore(SlowStore):
         upload = Silent
+        publishing = False
 
+    store = SilentStore()
     monkeypatch.setattr(delivery, "GRACE_S", 0.2)
     steps = {"read": parts.Numbers, "lines": parts.Lines, "keep": parts.Keep}
-    report, _ = run(tmp_path, steps, TO_FILE, store=SilentStore(), cancel_after=0.3)
+    report, _ = run(tmp_path, steps, TO_FILE, store=store, cancel_after=0.1, cancel_when=lambda: store.publishing)
     assert (report.status, report.files, report.unsure) == ("stopped", (), ("numbers.txt",))
     assert (report.ended - report.started).total_seconds() < 5
 
