@@ -93,6 +93,10 @@ class Cancelled(LandbridgeError):
     """The job was stopped by a person or a signal (LB-6xxx)."""
 
 
+class AccessRefused(LandbridgeError):
+    """Who asks the service is not known, or may not do this (LB-8xxx)."""
+
+
 class StorageError(LandbridgeError):
     """This machine cannot keep what it must: a full disk, a missing permission (LB-7xxx)."""
 
@@ -114,6 +118,7 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
     "5": ("Guards", "A guard stopped the job before it did harm. A person must approve it."),
     "6": ("Stopped jobs", "The job was stopped, made no progress, or its counts did not agree."),
     "7": ("This machine", "This machine cannot keep or run what it must."),
+    "8": ("Access", "Log in, or ask somebody whose role is enough. Nothing was changed."),
     "9": ("Faults of the program", "An error in landbridge itself. Please report it."),
 }
 """Title and way of recovery of each family of codes, by the first digit."""
@@ -267,6 +272,7 @@ CODES: Final[dict[str, str]] = {
     "LB-4607": "A script broke the built-in functions that it runs with.",
     "LB-4608": "The process in which a script runs has ended.",
     "LB-4611": "An expression has no value for a record.",
+    "LB-4612": "A regular expression takes too long for one value.",
     "LB-4621": "The identity site refused what one call asked for; its record is rejected.",
     "LB-4622": "Several accounts match a record; it is rejected.",
     "LB-4623": "An account matches a record that the step wants to have none; it is rejected.",
@@ -310,6 +316,8 @@ CODES: Final[dict[str, str]] = {
     "LB-7505": "A stored secret was sealed by another key.",
     "LB-7506": "The process of a job cannot be started.",
     "LB-7507": "The key that seals secrets cannot be changed now.",
+    "LB-8001": "A request to the service needs a login or a token.",
+    "LB-8002": "The role of a user or a token does not allow a request.",
     "LB-9001": "An unexpected error within a step.",
     "LB-9002": "An unexpected error of a worker.",
 }

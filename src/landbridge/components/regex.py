@@ -1,7 +1,8 @@
 r"""Regular expressions with the meaning that Java's ``String.replaceAll`` gives them.
 
 RE2 does the work on whole columns where it knows the expression; what it refuses (look-around, back references,
-possessive repetition) goes to Python's ``re``, once for each distinct value of a column.
+possessive repetition) goes to the package ``regex``, once for each distinct value of a column. Unlike Python's ``re``
+it lets other threads run meanwhile, and gives up when an expression backtracks without end.
 
 Differences that are translated: ``\uXXXX``, ``(?<name>…)``, POSIX classes such as ``\p{Alpha}``, ``\h``, and in the
 replacement ``$1``, ``${name}`` and ``\$``. Java's intersection of classes (``[a-z&&[^b]]``) is refused.
@@ -11,11 +12,15 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import regex as engine
 
+from landbridge.errors import DataError
 from landbridge.records import columns as col
 
 _POSIX: Final = {
@@ -41,19 +46,80 @@ _TOKEN: Final = re.compile(
 )
 _PROBE: Final = "a b\n1-_."
 """A text with a place for every assertion that has no length: begin and end, word boundary and none."""
+TIMEOUT_S: Final = 5.0
+"""For one value; a sane expression needs microseconds."""
+
 _REPLACEMENT: Final = re.compile(r"\\(.)|\$(\d)|\$\{(\w+)\}|(\$|\\\Z)", re.DOTALL)
+
+
+class Pattern:
+    """A compiled expression.
+
+    Args:
+        text: The expression in the form of Python.
+
+    Raises:
+        ValueError: It is malformed.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", FutureWarning)
+                self._compiled = engine.compile(text, engine.ASCII | engine.VERSION0)
+        except (engine.error, FutureWarning, OverflowError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+        self.groups = self._compiled.groups
+        self.named = self._compiled.groupindex
+
+    def fullmatch(self, text: str) -> bool:
+        """Whether the expression matches the whole text.
+
+        Raises:
+            DataError: LB-4612, it takes too long; so do the other methods.
+        """
+        with _patience():
+            return self._compiled.fullmatch(text, timeout=TIMEOUT_S, concurrent=True) is not None
+
+    def search(self, text: str) -> engine.Match[str] | None:
+        """The first match in the text."""
+        with _patience():
+            return self._compiled.search(text, timeout=TIMEOUT_S, concurrent=True)
+
+    def matches(self, text: str) -> list[engine.Match[str]]:
+        """All matches in the text."""
+        with _patience():
+            return list(self._compiled.finditer(text, timeout=TIMEOUT_S, concurrent=True))
+
+    def replace(self, text: str, expand: Callable[[engine.Match[str]], str]) -> str:
+        """The text with every match replaced by what ``expand`` gives for it."""
+        with _patience():
+            return self._compiled.sub(expand, text, timeout=TIMEOUT_S, concurrent=True)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise DataError(
+            "LB-4612",
+            f"a regular expression takes longer than {TIMEOUT_S:.0f} s for one value",
+            hint="It probably repeats a group that itself repeats, such as (a+)+; write it without one of the two.",
+        ) from None
 
 
 class Replacement:
     """A compiled replacement.
 
     Args:
-        pattern: Python form of the expression.
+        pattern: The expression.
         parts: The replacement: texts, and group numbers.
         match_empty: Replace the empty text between characters, too, where the expression matches it.
     """
 
-    def __init__(self, pattern: re.Pattern[str], parts: list[str | int], *, match_empty: bool) -> None:
+    def __init__(self, pattern: Pattern, parts: list[str | int], *, match_empty: bool) -> None:
         self._pattern = pattern
         self._parts = parts
         self._match_empty = match_empty
@@ -63,26 +129,26 @@ class Replacement:
     def on_texts(self, column: pa.Array) -> pa.Array:
         """Replace in every value of a string column."""
         if self._in_re2:
-            return pc.replace_substring_regex(column, pattern=self._pattern.pattern, replacement=self._re2)
+            return pc.replace_substring_regex(column, pattern=self._pattern.text, replacement=self._re2)
         return col.map_values(column, self.on_text)
 
     def on_text(self, text: str) -> str:
         """Replace in one text."""
-        return self._pattern.sub(self._expand, text)
+        return self._pattern.replace(text, self._expand)
 
-    def _expand(self, match: re.Match[str]) -> str:
+    def _expand(self, match: engine.Match[str]) -> str:
         if not self._match_empty and match.start() == match.end():
             return ""
         return "".join(part if isinstance(part, str) else match[part] or "" for part in self._parts)
 
     def _can_match_empty(self) -> bool:
         """Whether there are matches of no length, of which RE2 makes less than Java does."""
-        return any(match.start() == match.end() for match in self._pattern.finditer(_PROBE))
+        return any(match.start() == match.end() for match in self._pattern.matches(_PROBE))
 
     def _re2_accepts(self) -> bool:
         probe = pa.array([""])
         try:
-            pc.replace_substring_regex(probe, pattern=self._pattern.pattern, replacement=self._re2)
+            pc.replace_substring_regex(probe, pattern=self._pattern.text, replacement=self._re2)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return False
         return True
@@ -98,18 +164,15 @@ def compile_replacement(regex: str, replacement: str, *, match_empty: bool = Fal
     return Replacement(pattern, _replacement_parts(replacement, pattern), match_empty=match_empty)
 
 
-def compile_pattern(regex: str) -> re.Pattern[str]:
-    """The Python form of a Java expression.
+def compile_pattern(regex: str) -> Pattern:
+    """Compile a Java expression.
 
     Raises:
         ValueError: It is malformed, or uses what only Java has.
     """
-    translated = _translated(regex)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", FutureWarning)
-            return re.compile(translated, re.ASCII)
-    except (re.error, FutureWarning) as error:
+        return Pattern(_translated(regex))
+    except ValueError as error:
         raise ValueError(f'the regular expression "{regex}" is not understood: {error}') from None
 
 
@@ -126,7 +189,7 @@ def _translated(regex: str) -> str:
             depth = max(0, depth - 1)
             result.append(match[0])
         elif match["intersection"] is not None and depth:
-            raise ValueError(f"the regular expression {regex!r} intersects classes with &&, which is not supported")
+            raise ValueError("it intersects classes with &&, which is not supported")
         else:
             result.append(_translated_token(match, inside=depth > 0))
     result.append(regex[at:])
@@ -151,7 +214,7 @@ def _translated_token(match: re.Match[str], *, inside: bool) -> str:
     return match[0]
 
 
-def _replacement_parts(replacement: str, pattern: re.Pattern[str]) -> list[str | int]:
+def _replacement_parts(replacement: str, pattern: Pattern) -> list[str | int]:
     parts: list[str | int] = []
     at = 0
     while match := _REPLACEMENT.search(replacement, at):
@@ -166,16 +229,16 @@ def _replacement_parts(replacement: str, pattern: re.Pattern[str]) -> list[str |
             number, at = _group_number(replacement, match.start(2), pattern)
             parts.append(number)
         else:
-            if name not in pattern.groupindex:
+            if name not in pattern.named:
                 raise ValueError(
                     f'the replacement {replacement!r} names the group "{name}", which is not in the expression'
                 )
-            parts.append(pattern.groupindex[name])
+            parts.append(pattern.named[name])
     parts.append(replacement[at:])
     return [part for part in parts if part != ""]
 
 
-def _group_number(replacement: str, start: int, pattern: re.Pattern[str]) -> tuple[int, int]:
+def _group_number(replacement: str, start: int, pattern: Pattern) -> tuple[int, int]:
     """As Java: the digits that follow belong to the number as long as there is such a group."""
     number = int(replacement[start])
     at = start + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -14,7 +13,7 @@ from pydantic import field_validator
 from landbridge.components.base import CutsLines, FileReader, FileStart, OpenFile, Split
 from landbridge.components.datasource import file_splits
 from landbridge.components.params import ComponentParams, Param
-from landbridge.components.regex import compile_pattern
+from landbridge.components.regex import Pattern, compile_pattern
 from landbridge.remote.publish import Entry, Store, is_temporary
 
 
@@ -46,8 +45,8 @@ class FileSelection(ComponentParams):
         return value.upper() if isinstance(value, str) else value
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A Java regular expression for file names, as a Python one.
+def compiled(pattern: str) -> Pattern:
+    """A Java regular expression for file names, compiled.
 
     Raises:
         ValueError: It is not a regular expression, or uses what only Java has.

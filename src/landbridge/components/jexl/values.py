@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
-from landbridge.components.regex import Replacement, compile_pattern, compile_replacement
+from landbridge.components.regex import Pattern, Replacement, compile_pattern, compile_replacement
 from landbridge.records import columns as col
 from landbridge.records.objects import ABSENT
 
@@ -270,7 +270,7 @@ def matches(left: Any, right: Any) -> bool:
     if is_null(left) or is_null(right):
         return is_null(left) and is_null(right)
     if isinstance(right, str):
-        return _pattern(right).fullmatch(text(left)) is not None
+        return _pattern(right).fullmatch(text(left))
     if isinstance(right, list):
         wanted = left if isinstance(left, list) else [left]
         return all(any(_same(value, element) for element in right) for value in wanted)
@@ -342,7 +342,7 @@ def _same(left: Any, right: Any) -> bool:
 
 
 @lru_cache(maxsize=_KEPT)
-def _pattern(regex: str) -> re.Pattern[str]:
+def _pattern(regex: str) -> Pattern:
     try:
         return compile_pattern(regex)
     except ValueError:
@@ -399,7 +399,7 @@ def _split(value: str, regex: Any) -> list[str]:
     if not value:
         return [""]
     parts, at = [], 0
-    for match in _pattern(text(regex)).finditer(value):
+    for match in _pattern(text(regex)).matches(value):
         if match.end() == 0 or (match.start() == match.end() == len(value)):
             continue
         parts.append(value[at : match.start()])
@@ -427,7 +427,7 @@ _TEXT_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "isEmpty": lambda value: not value,
     "lastIndexOf": lambda value, part: value.rfind(text(part)),
     "length": len,
-    "matches": lambda value, regex: _pattern(text(regex)).fullmatch(value) is not None,
+    "matches": lambda value, regex: _pattern(text(regex)).fullmatch(value),
     "replace": _replace,
     "replaceAll": lambda value, regex, new: _replacement(text(regex), text(new)).on_text(value),
     "replaceFirst": _replace_first,
