@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psycopg
+
 from tests.servers.process import START_TIMEOUT_S, ServerProcess, find_program, free_port
 
 _USER = "landbridge"
@@ -24,6 +26,7 @@ class Postgres:
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
+        self._databases = 0
         self._folder: Path | None = None
         self._process: ServerProcess | None = None
 
@@ -55,6 +58,14 @@ class Postgres:
             self._process.stop()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def new_database(self) -> str:
+        """The URL of one more empty database."""
+        self._databases += 1
+        name = f"database_{self._databases}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url.removesuffix("postgres") + name
 
     def _wait_until_ready(self, pg_isready: str) -> None:
         # The port is open before the server takes anyone in: "the database system is starting up".

@@ -97,6 +97,9 @@ def start(
     ] = None,
     log_level: Annotated[str, typer.Option(help="What the trace keeps: error, info, or debug.")] = "info",
     time_limit: Annotated[float | None, typer.Option(metavar="SECONDS", min=1, help="Stop it after so long.")] = None,
+    splits: Annotated[
+        int, typer.Option(min=0, max=1000, help="Divide the input into about so many parts, which all workers share.")
+    ] = 0,
     wait: WaitOption = False,
     data: DataOption = None,
     database: DatabaseOption = None,
@@ -115,6 +118,7 @@ def start(
         full_extract=full,
         log_level=log_level,  # type: ignore[arg-type]  # checked above
         time_limit_s=time_limit,
+        splits=splits,
         placeholders=placeholders(values or [], None),
     )
     with opened(data, database) as db:

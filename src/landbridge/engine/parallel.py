@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import anyio
 import anyio.to_process
-import anyio.to_thread
-import msgspec
 
-from landbridge.components.base import Split
-from landbridge.engine import failures
+from landbridge.engine.division import divide, with_pieces
 from landbridge.engine.job import Job
-from landbridge.engine.journal import write_whole
 from landbridge.engine.prepare import Prepared
-from landbridge.engine.split import SplitTask, failure_of, plan_splits, run_split
+from landbridge.engine.split import SplitTask, failure_of, run_split
 from landbridge.errors import LandbridgeError
 
 _PARTS_PER_PROCESS: Final = 3
 """More parts than processes, so that none waits long for the slowest."""
-
-_PLANNED: Final = "splits.json"
 
 Told: TypeAlias = Callable[[int, int], None]
 
@@ -55,36 +47,22 @@ async def work_in_parallel(
     Raises:
         LandbridgeError: A split failed; the others are stopped.
     """
-    with failures.explained(prepared.plan.entry):
-        splits = await _planned(prepared, job, folder, target=_PARTS_PER_PROCESS * processes)
-    if len(splits) < 2:  # noqa: PLR2004 - one part is the whole
+    division = await divide(prepared, job, folder, target=_PARTS_PER_PROCESS * processes)
+    if len(division.splits) < 2:  # noqa: PLR2004 - one part is the whole
         return job
     tasks = [
-        SplitTask(
+        division.task(
+            folder,
+            number,
             flow=flow,
-            job=job.id,
-            started=job.started,
-            split=split,
-            folder=str(folder / f"split-{number:05}"),
+            options=job.options,
             placeholders=placeholders,
             connection_secrets=connection_secrets or {},
-            options=replace(job.options, history=None),
         )
-        for number, split in enumerate(splits)
+        for number in range(len(division.splits))
     ]
     await _run_all(tasks, processes=processes, told=told)
-    return replace(job, pieces=tuple(Path(task.folder) for task in tasks))
-
-
-async def _planned(prepared: Prepared, job: Job, folder: Path, *, target: int) -> list[Split]:
-    """The splits; the same ones when the job is begun again."""
-    path = folder / _PLANNED
-    if path.exists():
-        return msgspec.json.decode(await anyio.to_thread.run_sync(path.read_bytes), type=list[Split])
-    splits = await plan_splits(prepared, job, target=target)
-    await anyio.to_thread.run_sync(partial(folder.mkdir, parents=True, exist_ok=True, mode=0o700))
-    await anyio.to_thread.run_sync(write_whole, path, msgspec.json.encode(splits))
-    return splits
+    return with_pieces(job, division, folder)
 
 
 async def _run_all(tasks: Sequence[SplitTask], *, processes: int, told: Told | None) -> None:

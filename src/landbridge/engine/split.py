@@ -111,12 +111,13 @@ def run_split(task: SplitTask) -> dict[str, Any]:
 
     Safe to run in any process, in several at a time, and to run again after one was killed.
     """
-    if task.is_done:
+    return anyio.run(work_on_split, task)
+
+
+async def work_on_split(task: SplitTask) -> dict[str, Any]:
+    """The same within an event loop."""
+    if await anyio.to_thread.run_sync(lambda: task.is_done):
         return {"status": "succeeded"}
-    return anyio.run(_run_split, task)
-
-
-async def _run_split(task: SplitTask) -> dict[str, Any]:
     # A process that was taken for dead may still work on the split: each has a folder of its own until it is done.
     folder = Path(f"{task.folder}.{secrets.token_hex(6)}")
     await anyio.to_thread.run_sync(partial(folder.mkdir, parents=True, mode=0o700))

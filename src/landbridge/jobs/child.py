@@ -34,7 +34,7 @@ from landbridge.engine.journal import Journal
 from landbridge.engine.prepare import prepare
 from landbridge.engine.runner import Job, Options, Runner
 from landbridge.errors import LandbridgeError
-from landbridge.jobs import messages, replay
+from landbridge.jobs import dividing, messages, replay
 from landbridge.jobs.consents import DatabaseLedger
 from landbridge.jobs.delta_files import FILES_KEY, FileHistory, FileMemory
 from landbridge.jobs.job_options import TEST_RECORDS, JobOptions
@@ -145,6 +145,11 @@ class Inbox:
         self._stopped.wait()
         return self._stop
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the worker wants the job to end."""
+        return self._stop is not None
+
     def close(self) -> None:
         """Let ``wait_for_stop`` return."""
         self._stopped.set()
@@ -199,6 +204,9 @@ class LastGood:
 
 async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
     inbox = Inbox(connection)
+    if begin.split is not None:
+        await _run_part(begin, begin.split, inbox, outbox)
+        return
     options = JobOptions.from_json(begin.options)
     journal = None if begin.kind == "dry_run" else Journal(Path(begin.journal))
     try:
@@ -253,8 +261,34 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
             make = replay.reading(make, rejects, plan=plan, replay=options.replay)
         if options.log_level == "debug":
             make = sampled(make, lambda step, records: outbox.put(_sample(step, records)))
-        report = await _drive(Runner(plan, make, job), plan, outbox=outbox, inbox=inbox)
+        failure: LandbridgeError | None = None
+        if options.splits > 1 and begin.kind == "run":
+            try:
+                job = await dividing.divided(
+                    ready,
+                    job,
+                    begin,
+                    target=options.splits,
+                    is_stopped=lambda: inbox.is_stopped,
+                    say=lambda text: outbox.put(Line(datetime.now(UTC), "info", plan.entry, text)),
+                )
+            except LandbridgeError as error:
+                failure = error
+        runner = Runner(plan, make, job)
+        if failure is not None:
+            runner.fail(failure)
+        report = await _drive(runner, plan, outbox=outbox, inbox=inbox)
     outbox.put(Done({**masked_report(report, redaction).as_json(), FILES_KEY: history.result()}))
+
+
+async def _run_part(begin: Begin, number: int, inbox: Inbox, outbox: Outbox) -> None:
+    """Work on one part of the job's input."""
+    try:
+        outbox.put(Done(await dividing.work_on_part(begin, number)))
+    except LandbridgeError as error:
+        outbox.put(Refused(error.code, error.message, error.hint, error.step))
+    finally:
+        inbox.close()
 
 
 async def _drive(runner: Runner, plan: Plan, *, outbox: Outbox, inbox: Inbox) -> Report:

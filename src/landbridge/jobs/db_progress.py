@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -13,6 +13,13 @@ from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_tables import job as jobs, job_edge, job_file, job_step, job_trace
 
 TraceLevel = Literal["debug", "info", "warning", "error"]
+
+KEPT_LEVELS: Final[Mapping[str, frozenset[TraceLevel]]] = {
+    "error": frozenset({"error"}),
+    "info": frozenset({"info", "warning", "error"}),
+    "debug": frozenset({"debug", "info", "warning", "error"}),
+}
+"""Which lines a trace keeps, by the log level of the job."""
 
 
 @dataclass(frozen=True, slots=True)

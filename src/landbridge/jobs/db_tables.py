@@ -158,6 +158,20 @@ job_edge = sa.Table(
     sa.Column("bytes", Bytes, nullable=False),
 )
 
+job_split = sa.Table(
+    "job_split",
+    metadata,
+    sa.Column("job_id", Id, sa.ForeignKey("job.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),  # waiting, running, done, failed
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("worker_id", Id),
+    sa.Column("started", Instant),
+    sa.Column("ended", Instant),
+    sa.Column("error", Json),
+    sa.Index(None, "state"),
+)
+
 job_file = sa.Table(
     "job_file",
     metadata,

@@ -12,6 +12,8 @@ import msgspec
 JobKind = Literal["run", "test", "dry_run", "replay"]
 LogLevel = Literal["info", "error", "debug"]
 
+MAX_SPLITS: Final = 1000
+
 TEST_RECORDS: Final = 10
 """How many records a test run reads."""
 
@@ -29,6 +31,7 @@ class JobOptions:
         time_limit_s: Stop the job after so many seconds of running; None for the default of the service.
         stall_timeout_s: Stop the job when a step makes no progress for so long; None for the default.
         may_overlap: Run it although another job of the dataflow is running.
+        splits: Divide the input into about so many parts, which all workers share; 0 for no division.
         approvals: Codes of guards that a person has approved.
         placeholders: Values for ``{{name}}``.
         replay: Of a replay, under which id it has taken its rejects.
@@ -43,6 +46,7 @@ class JobOptions:
     time_limit_s: float | None = None
     stall_timeout_s: float | None = None
     may_overlap: bool = False
+    splits: int = 0
     approvals: tuple[str, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict)
     replay: str = ""

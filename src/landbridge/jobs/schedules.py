@@ -238,6 +238,7 @@ def _planned_run(schedule: Schedule, planned: datetime) -> PlannedRun:
             full_extract=scheduling.full_extract,
             log_level=scheduling.log_level,
             may_overlap=schedule.settings.while_running == "allow",
+            splits=schedule.settings.splits,
         ),
     )
 

@@ -6,29 +6,21 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from landbridge import __version__
 from landbridge.engine.failures import STALLED
 from landbridge.engine.journal import IN_USE
 from landbridge.errors import LandbridgeError, StorageError
-from landbridge.jobs import connections, db_approvals, db_dataflows, db_jobs, db_progress, delta
+from landbridge.jobs import db_approvals, db_jobs, db_progress, delta
 from landbridge.jobs.child_process import ChildProcess
-from landbridge.jobs.db import Database, Transaction, now
+from landbridge.jobs.db import Transaction, now
 from landbridge.jobs.db_jobs import ENDED, Ending, JobRow, JobStatus
-from landbridge.jobs.db_progress import EdgeRow, FileRow, StepRow, Totals, TraceLevel, TraceRow
-from landbridge.jobs.documents import Documents
+from landbridge.jobs.db_progress import KEPT_LEVELS, EdgeRow, FileRow, StepRow, Totals, TraceLevel, TraceRow
 from landbridge.jobs.messages import Alive, Begin, Counts, Done, Line, Refused, Stop
-
-Result = dict[str, Any]
-"""The engine's report as JSON."""
-
-AfterJob = Callable[[Transaction, JobRow, Ending, Result], None]
-"""What else to do when a job ends, in the transaction that records it."""
+from landbridge.jobs.surroundings import Result, Surroundings
 
 _LOG = logging.getLogger("landbridge.jobs")
 _SAVE_INTERVAL_S: Final = 1.0
@@ -38,11 +30,6 @@ _END_ATTEMPTS: Final = 10
 _END_WAIT_S: Final = 2.0
 _STOP_TIMEOUT_S: Final = 30.0
 _MAX_DEATHS: Final = 3
-_LEVELS: Final = {
-    "error": frozenset({"error"}),
-    "info": frozenset({"info", "warning", "error"}),
-    "debug": frozenset({"debug", "info", "warning", "error"}),
-}
 _STATUS: Final = {
     "succeeded": JobStatus.SUCCEEDED,
     "succeeded_with_errors": JobStatus.SUCCEEDED_WITH_ERRORS,
@@ -53,38 +40,6 @@ _JOURNAL_IS_DONE: Final = ENDED - {JobStatus.FAILED}
 _GUARD_CODES: Final = "LB-5"
 _KEPT: Final = ("writers", "guards", "planned")
 _REASONS: Final = {STALLED: "stalled"}
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every job of a worker shares.
-
-    Attributes:
-        place: Where ``database`` is: the data folder, or a URL.
-        data: The data folder.
-        max_starts: A job that was begun so often without an end is given up: it may be what kills its workers.
-        time_limit_s: For jobs that say nothing else; None for none.
-        stall_timeout_s: For jobs that say nothing else.
-        after_job: See AfterJob.
-        owned_until: Until when, on the monotonic clock, this worker owns its jobs; None for as long as it lives.
-    """
-
-    database: Database
-    place: Path | str
-    documents: Documents
-    data: Path
-    worker_id: str
-    host: str
-    max_starts: int = 100
-    time_limit_s: float | None = None
-    stall_timeout_s: float = 300.0
-    after_job: Sequence[AfterJob] = ()
-    owned_until: Callable[[], float | None] = lambda: None
-
-    @property
-    def journals(self) -> Path:
-        """The folder with the journals of jobs."""
-        return self.data / "jobs"
 
 
 @dataclass(slots=True)
@@ -200,29 +155,7 @@ class Supervision:
 
     def _begin(self, row: JobRow) -> Begin:
         self._find_journal(row)
-        with self._all.database.read() as tx:
-            version = db_dataflows.version(tx, row.dataflow_id, row.dataflow_version)
-            # A replay has a few records, or none that fit this time: a run has nothing to say about their number.
-            good = None if row.kind == "replay" else db_jobs.last_good(tx, row.dataflow_id)
-            seen_files = delta.seen_files(tx, row)
-            flow = connections.connected(tx, self._all.documents.vault, self._all.documents.whole(version))
-        if row.started is None:
-            raise ValueError("the job has not begun")
-        return Begin(
-            job_id=row.id,
-            flow=flow.flow.dump(),
-            connection_secrets=dict(flow.secrets),
-            kind=row.kind,
-            started=row.started,
-            journal=str(self._all.journals / row.journal),
-            seen_files=seen_files,
-            chosen_files=str(self._chosen_files(row)),
-            options=row.options.as_json(),
-            stall_timeout_s=self._all.stall_timeout_s,
-            data=str(self._all.data),
-            database=self._all.place if isinstance(self._all.place, str) else None,
-            last_good=dict(good.result.get("writers", {})) if good and good.result else None,
-        )
+        return self._all.begin(row)
 
     def _find_journal(self, row: JobRow) -> None:
         """Make sure that a job which was begun before finds what it had done then.
@@ -307,7 +240,7 @@ class Supervision:
         if heard.counts is not None:
             counts = heard.counts
             db_progress.save_counts(tx, row.id, steps=_steps(counts), edges=_edges(counts), totals=_totals(counts))
-        wanted = _LEVELS[row.options.log_level]
+        wanted = KEPT_LEVELS[row.options.log_level]
         lines = [
             TraceRow(
                 at=line.at,
@@ -381,12 +314,8 @@ class Supervision:
                 follow_up(tx, row, ending, result)
         if ending.status in _JOURNAL_IS_DONE:
             shutil.rmtree(self._all.journals / row.journal, ignore_errors=True)
-            self._chosen_files(row).unlink(missing_ok=True)
+            self._all.chosen_files(row).unlink(missing_ok=True)
         return True
-
-    def _chosen_files(self, row: JobRow) -> Path:
-        """Beside the journal, which is emptied before the end of the job is recorded."""
-        return self._all.journals / f"{row.journal}.files.json"
 
     def _trace(self, row: JobRow, level: TraceLevel, message: str) -> None:
         with self._all.database.write() as tx:
@@ -395,7 +324,7 @@ class Supervision:
 
 def _note(tx: Transaction, row: JobRow, level: TraceLevel, message: str, *, step: str | None = None) -> None:
     """A line of the worker's own in the trace of a job."""
-    if level in _LEVELS[row.options.log_level]:
+    if level in KEPT_LEVELS[row.options.log_level]:
         db_progress.add_trace(tx, row.id, [TraceRow(at=now(tx), level=level, message=message, step=step)])
 
 

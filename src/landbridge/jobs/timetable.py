@@ -27,6 +27,7 @@ from landbridge.jobs.clock import (
     Timetable,
     cron_dates,
 )
+from landbridge.jobs.job_options import MAX_SPLITS
 
 KEY: Final = "landbridge"
 """The key of a scheduling under which these settings stand. IdentitySync does not know it."""
@@ -104,6 +105,14 @@ class ScheduleSettings(BaseModel):
             examples=[60],
         ),
     ] = None
+    splits: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_SPLITS,
+            description="Divide the input into about so many parts, which all workers share; 0 for no division.",
+        ),
+    ] = 0
     late_after_seconds: Annotated[
         int, Field(ge=1, le=604_800, description="Tell of a run that has not started so long after its time.")
     ] = 900

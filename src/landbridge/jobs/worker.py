@@ -21,12 +21,14 @@ from typing import Final
 
 from landbridge import __version__
 from landbridge.errors import LandbridgeError
-from landbridge.jobs import child_process, db_jobs, db_workers, retention
+from landbridge.jobs import child_process, db_jobs, db_splits, db_workers, retention
 from landbridge.jobs.db import Database, exclusive
 from landbridge.jobs.db_jobs import Limits
 from landbridge.jobs.documents import Documents
 from landbridge.jobs.durable import DurableQueue, HandedBack
-from landbridge.jobs.supervision import AfterJob, Supervision, Surroundings
+from landbridge.jobs.split_work import SplitWork
+from landbridge.jobs.supervision import Supervision
+from landbridge.jobs.surroundings import AfterJob, Surroundings
 from landbridge.jobs.vault import Vault
 
 _LOG = logging.getLogger("landbridge.jobs")
@@ -46,7 +48,7 @@ class WorkerSettings:
     """How a worker works.
 
     Attributes:
-        slots: Jobs that it runs at the same time.
+        slots: Jobs that it runs at the same time, and as many splits of divided jobs.
         lease_s: A heartbeat older than this is a dead worker's.
         grace_s: What running jobs get when the worker is stopped; the rest is handed back.
         limits: Over all workers.
@@ -99,6 +101,7 @@ class Worker:
             owned_until=self._owned_until,
         )
         self._queue = DurableQueue(place, worker_id=self.id, slots=self.settings.slots, work=self._work)
+        self._splits = SplitWork(self._surroundings, slots=self.settings.slots)
         self._running: dict[str, Supervision] = {}
         self._changed = threading.Condition()
         self._stopping = threading.Event()
@@ -161,6 +164,7 @@ class Worker:
             self._rounds.join()
         if self._sweeping is not None:
             self._sweeping.join(_HAND_BACK_TIMEOUT_S)
+        self._splits.stop()
         with self._database.write() as tx:
             db_workers.stop(tx, self.id, leaves_jobs=bool(self._to_give_back))
         self._queue.close()
@@ -220,6 +224,7 @@ class Worker:
                 self._beat,
                 self._pass_cancellations_on,
                 self._let_jobs_run,
+                self._splits.look,
                 self._give_back,
                 self._take_over,
                 self._find_lost_jobs,
@@ -298,6 +303,7 @@ class Worker:
             _LOG.warning("taking over from worker %s", worker_id)
             self._queue.take_over(worker_id)
             with self._database.write() as tx:
+                db_splits.release(tx, worker_id)
                 db_workers.gone(tx, worker_id, by=self.id)
 
     def _find_lost_jobs(self) -> None:

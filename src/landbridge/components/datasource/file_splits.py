@@ -14,7 +14,10 @@ from landbridge.components.base import Cut, CutsLines, FileStart, OpenFile, Spli
 from landbridge.remote.publish import Entry, Store
 
 SMALLEST_PART_BYTES: Final = 8 << 20
-"""Smaller parts of a file are not worth the trouble."""
+"""Smaller parts of a file are not worth the trouble of finding where it can be cut."""
+
+SMALLEST_GROUP_BYTES: Final = 1 << 20
+"""Files are put together until they have so much."""
 
 
 @runtime_checkable
@@ -70,7 +73,8 @@ async def divided(
         for entry in entries:
             cuts = await _cuts(store, entry, wanted_bytes, parser)
             pieces += _cut(entry, cuts)
-    return [{"pieces": msgspec.to_builtins(group)} for group in _grouped(pieces, wanted_bytes)]
+    groups = _grouped(pieces, max(total // target, SMALLEST_GROUP_BYTES))
+    return [{"pieces": msgspec.to_builtins(group)} for group in groups]
 
 
 async def opened(store: Store, piece: Piece) -> OpenFile:

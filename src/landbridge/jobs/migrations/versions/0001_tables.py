@@ -301,6 +301,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_job_file")),
     )
     op.create_table(
+        "job_split",
+        sa.Column("job_id", sa.String(length=255), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("worker_id", sa.String(length=255), nullable=True),
+        sa.Column("started", Instant(), nullable=True),
+        sa.Column("ended", Instant(), nullable=True),
+        sa.Column("error", Json(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_split_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_job_split")),
+    )
+    op.create_index(op.f("ix_job_split_state"), "job_split", ["state"], unique=False)
+    op.create_table(
         "job_step",
         sa.Column("job_id", sa.String(length=255), nullable=False),
         sa.Column("step", sa.String(length=1000), nullable=False),
