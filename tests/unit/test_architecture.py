@@ -21,8 +21,9 @@ ALLOWED = {
     "gigya_wire": {"errors"},
     "server": {"jobs", "search", "engine", "dataflow", "components", "gigya_wire", "errors"},
     "templates": {"dataflow", "errors"},
-    "site": {"records", "search", "gigya_wire", "errors"},
-    "sandbox": {"records", "search", "errors"},
+    "emulation": {"errors"},
+    "site": {"records", "search", "gigya_wire", "emulation", "errors"},
+    "sandbox": {"records", "search", "emulation", "errors"},
 }
 """For each package of ours the packages it may import besides itself; ``cli`` may import all."""
 
@@ -40,7 +41,7 @@ NETWORK = {
     "socket",
     "urllib3",
 }
-MAY_USE_NETWORK = {"remote", "server", "site", "sandbox"}
+MAY_USE_NETWORK = {"remote", "server", "emulation", "site", "sandbox"}
 SQL = {"sqlite3", "sqlalchemy", "psycopg", "alembic"}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
-from random import Random
 from typing import Any, Final, Literal, get_args
+
+from landbridge.emulation.happening import Happening
 
 FaultKind = Literal[
     "token_expiry",
@@ -80,55 +81,20 @@ class Fault:
         return asdict(self)
 
 
-@dataclass(slots=True)
-class _Armed:
-    fault: Fault
-    seen: int = 0
-    happened: int = 0
-
-
-@dataclass(slots=True)
-class Faults:
-    """The faults that are switched on. The same seed gives the same faults for the same operations."""
-
-    seed: int = 1
-    _armed: list[_Armed] = field(default_factory=list)
-    _random: Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._random = Random(self.seed)  # noqa: S311 - no secrets
-
-    def add(self, *faults: Fault) -> None:
-        """Switch faults on."""
-        self._armed += [_Armed(fault) for fault in faults]
-
-    def clear(self) -> None:
-        """Switch all faults off."""
-        self._armed.clear()
-
-    def all(self) -> list[Fault]:
-        """The faults that are on."""
-        return [armed.fault for armed in self._armed]
+class Faults(Happening[Fault]):
+    """The faults that are switched on."""
 
     def happened(self, kind: FaultKind) -> int:
         """How often faults of a kind have happened since they were switched on."""
-        return sum(armed.happened for armed in self._armed if armed.fault.kind == kind)
+        return self.count(lambda fault: fault.kind == kind)
 
     def strike(self, kind: FaultKind, vendor: str, operation: str) -> Fault | None:
         """The fault of this kind that happens to this operation now, if any."""
-        for armed in self._armed:
-            fault = armed.fault
-            if fault.kind != kind or not fnmatchcase(vendor, fault.vendor):
-                continue
-            if not fnmatchcase(operation, fault.operation):
-                continue
-            armed.seen += 1
-            spent = fault.times is not None and armed.happened >= fault.times
-            if armed.seen <= fault.skip or spent or self._random.random() >= fault.probability:
-                continue
-            armed.happened += 1
-            return fault
-        return None
+        return self.next(
+            lambda fault: (
+                fault.kind == kind and fnmatchcase(vendor, fault.vendor) and fnmatchcase(operation, fault.operation)
+            )
+        )
 
 
 def changed_switches(switches: Any, changes: Mapping[str, Any]) -> dict[str, Any]:

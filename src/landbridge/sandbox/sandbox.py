@@ -13,10 +13,10 @@ from typing import Any, Final, Self
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from landbridge.emulation.listening import LOOPBACK, bound, listening
 from landbridge.errors import ConnectionFailed, StorageError
 from landbridge.sandbox.faults import Fault, Faults, changed_switches
 from landbridge.sandbox.pages import Pages
-from landbridge.sandbox.server import HOST, listening
 from landbridge.sandbox.sftp import SftpAccount, SftpServer
 from landbridge.sandbox.state import State
 from landbridge.sandbox.vendor import Frame, SftpAddress, Vendor
@@ -61,7 +61,7 @@ class Sandbox:
     @property
     def url(self) -> str:
         """Where the sandbox answers, without a slash at the end."""
-        return f"http://{HOST}:{self.port}"
+        return f"http://{LOOPBACK}:{self.port}"
 
     def __getitem__(self, name: str) -> Vendor:
         """The running vendor of this name."""
@@ -106,14 +106,16 @@ class Sandbox:
                 await server.start()
             except OSError as error:
                 raise ConnectionFailed(
-                    "LB-2902", f"the sandbox cannot listen on {HOST}:{self.sftp_port}", hint="Choose another port."
+                    "LB-2902", f"the sandbox cannot listen on {LOOPBACK}:{self.sftp_port}", hint="Choose another port."
                 ) from error
             stack.push_async_callback(server.stop)
             self.sftp_port = server.port
-            self.port = await stack.enter_async_context(listening(application, self.port))
+            self.port = await stack.enter_async_context(
+                listening(application, bound(LOOPBACK, self.port, code="LB-2902", who="the sandbox"))
+            )
             for name, vendor in self.vendors.items():
                 vendor.frame.url = f"{self.url}/{name}"
-                vendor.frame.sftp = SftpAddress(HOST, server.port, name, vendor.frame.password, server.public_key)
+                vendor.frame.sftp = SftpAddress(LOOPBACK, server.port, name, vendor.frame.password, server.public_key)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
-from random import Random
 from typing import Any, Final
 
+from landbridge.emulation.happening import Happening
 from landbridge.gigya_wire.replies import ApiError
 
 _MINUTE_S: Final = 60.0
@@ -110,49 +110,12 @@ class Fault:
         return asdict(self)
 
 
-@dataclass(slots=True)
-class _Armed:
-    fault: Fault
-    seen: int = 0
-    happened: int = 0
-
-
-@dataclass(slots=True)
-class Faults:
-    """The faults that are switched on. The same seed gives the same faults for the same calls."""
-
-    seed: int = 1
-    _armed: list[_Armed] = field(default_factory=list)
-    _random: Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._random = Random(self.seed)  # noqa: S311 - no secrets
-
-    def add(self, fault: Fault) -> None:
-        """Switch a fault on."""
-        self._armed.append(_Armed(fault))
-
-    def clear(self) -> None:
-        """Switch all faults off."""
-        self._armed.clear()
-
-    def all(self) -> list[Fault]:
-        """The faults that are on."""
-        return [armed.fault for armed in self._armed]
+class Faults(Happening[Fault]):
+    """The faults that are switched on."""
 
     def strike(self, method: str) -> Fault | None:
         """The fault that happens to this call of a method."""
-        for armed in self._armed:
-            fault = armed.fault
-            if not fnmatchcase(method, fault.method):
-                continue
-            armed.seen += 1
-            spent = fault.times is not None and armed.happened >= fault.times
-            if armed.seen <= fault.skip or spent or self._random.random() >= fault.probability:
-                continue
-            armed.happened += 1
-            return fault
-        return None
+        return self.next(lambda fault: fnmatchcase(method, fault.method))
 
 
 class Limits:

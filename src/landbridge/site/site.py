@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import uvicorn
-
-from landbridge.errors import ConnectionFailed, StorageError
+from landbridge.emulation.listening import Certificate, bound, listening
+from landbridge.errors import StorageError
 from landbridge.site.app import Application
 from landbridge.site.certificates import new_authority, new_certificate
 from landbridge.site.credentials import Credentials
@@ -23,10 +20,6 @@ from landbridge.site.repository import Repository, now_ms
 from landbridge.site.store import open_store
 from landbridge.site.webhooks import Sender
 
-START_TIMEOUT_S: Final = 10.0
-STOP_TIMEOUT_S: Final = 10
-_KEEP_ALIVE_S: Final = 75
-_BACKLOG: Final = 1024
 _NAMES: Final = ("localhost", "127.0.0.1", "*.us1.gigya.com", "*.eu1.gigya.com", "*.au1.gigya.com", "*.eu2.gigya.com")
 
 
@@ -155,11 +148,11 @@ class Site:
                 await fill(store, self._people, seed=self._seed, now_ms=now_ms())
             repository = await Repository(store, credentials, switches=self._switches).load()
             application = Application(repository)
-            self.port = await stack.enter_async_context(_listening(application, self.host, self.port))
+            self.port = await stack.enter_async_context(self._listening(application, self.port))
             if self.https_port is not None:
-                key, certificate = await asyncio.to_thread(self._certificate)
+                certificate = await asyncio.to_thread(self._certificate)
                 self.https_port = await stack.enter_async_context(
-                    _listening(application, self.host, self.https_port, key=key, certificate=certificate)
+                    self._listening(application, self.https_port, certificate=certificate)
                 )
             sender = asyncio.create_task(Sender(repository).run())
             stack.push_async_callback(_ended, sender)
@@ -179,7 +172,13 @@ class Site:
     ) -> None:
         await self.stop()
 
-    def _certificate(self) -> tuple[Path, Path]:
+    def _listening(
+        self, application: Application, port: int, *, certificate: Certificate | None = None
+    ) -> AbstractAsyncContextManager[int]:
+        listener = bound(self.host, port, code="LB-2901", who="the site")
+        return listening(application, listener, certificate=certificate, date_header=False)
+
+    def _certificate(self) -> Certificate:
         folder = self._open_folder
         files = {name: folder / name for name in ("authority.pem", "authority.key", "server.pem", "server.key")}
         try:
@@ -192,70 +191,10 @@ class Site:
                     file.write_text(text)
         except OSError as error:
             raise StorageError("LB-7302", f'the certificates in "{folder}" cannot be written') from error
-        return files["server.key"], files["server.pem"]
+        return Certificate(key=files["server.key"], chain=files["server.pem"])
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-class _EmbeddedServer(uvicorn.Server):
-    """A server that leaves the signals to the process it runs in."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@asynccontextmanager
-async def _listening(
-    application: Application, host: str, port: int, *, key: Path | None = None, certificate: Path | None = None
-) -> AsyncIterator[int]:
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        date_header=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_TIMEOUT_S,
-        ssl_keyfile=key,
-        ssl_certfile=certificate,
-    )
-    listener = _bound(host, port)
-    server = _EmbeddedServer(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while not server.started and not task.done():  # noqa: ASYNC110 - the server has no event for it
-                await asyncio.sleep(0.005)
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
-        listener.close()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections take it over; without it small replies wait for the client's acknowledgement.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise ConnectionFailed(
-            "LB-2901", f"the site cannot listen on {host}:{port}: {error.strerror}", hint="Choose another port."
-        ) from error
-    return listener
