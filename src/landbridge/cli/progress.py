@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
 import anyio
-from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 
-from landbridge.cli.console import show
-from landbridge.engine.counts import Activity, Report, Status, StepCounts
+from landbridge.cli.sizes import size_text
+from landbridge.engine.counts import Report, Status, StepCounts
 from landbridge.engine.runner import Runner
 
 _TERMINAL_INTERVAL_S = 0.2
@@ -29,6 +25,11 @@ _WORDS = {
 
 async def show_progress(runner: Runner) -> None:
     """Show the live counts until cancelled."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from landbridge.cli.tables import steps_table
+
     console = Console(stderr=True)
     started = monotonic()
     if not console.is_terminal:
@@ -37,7 +38,7 @@ async def show_progress(runner: Runner) -> None:
             _say(_line(runner.steps, monotonic() - started))
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
-            live.update(_table(runner.steps, monotonic() - started), refresh=True)
+            live.update(steps_table(runner.steps, monotonic() - started), refresh=True)
             await anyio.sleep(_TERMINAL_INTERVAL_S)
 
 
@@ -57,7 +58,10 @@ def show_report(report: Report, *, rejects: Path | None, remarks: Sequence[str] 
     """
     seconds = (report.ended - report.started).total_seconds()
     if not quiet:
-        show(_table(report.steps, seconds, final=True), stderr=True)
+        from landbridge.cli.console import show
+        from landbridge.cli.tables import planned_table, steps_table
+
+        show(steps_table(report.steps, seconds, final=True), stderr=True)
         for file in report.files:
             records = "" if file.records is None else f", {_count(file.records, 'record')}"
             verb = "would deliver" if report.dry_run else "delivered"
@@ -65,7 +69,7 @@ def show_report(report: Report, *, rejects: Path | None, remarks: Sequence[str] 
         for remark in remarks:
             _say(remark)
         if report.planned:
-            show(_planned_table(report.planned), stderr=True)
+            show(planned_table(report.planned), stderr=True)
         dry = "dry run " if report.dry_run else ""
         _say(f"{dry}{_WORDS[report.status]} in {seconds:.1f} s (job {report.job})")
     for trip in report.guards if report.dry_run else ():
@@ -92,61 +96,6 @@ def _say(text: str) -> None:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def size_text(size: int) -> str:
-    """A size in bytes as people read it."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:  # noqa: PLR2004 - decimal units
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def _table(steps: dict[str, StepCounts], seconds: float, *, final: bool = False) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("step", no_wrap=final)
-    for title in ("in", "out", "rejected", "filtered", "bytes", "files", "records/s"):
-        table.add_column(title, justify="right", no_wrap=final)
-    if not final:
-        table.add_column("")
-    for step, counts in steps.items():
-        records = max(counts.records_in, counts.records_out)
-        rate = f"{records / seconds:,.0f}" if records and seconds > 0 else ""
-        row = [
-            escape(step),
-            *(f"{number:,}" if number else "" for number in (counts.records_in, counts.records_out)),
-            *(f"{number:,}" if number else "" for number in (counts.rejected, counts.filtered)),
-            size_text(counts.bytes) if counts.bytes else "",
-            f"{counts.files:,}" if counts.files else "",
-            rate,
-        ]
-        table.add_row(*row, *([] if final else ["done" if counts.activity is Activity.DONE else ""]))
-    return table
-
-
-_PLANNED = {
-    "creates": "creates",
-    "updates": "updates",
-    "unchanged": "unchanged",
-    "invalid": "invalid",
-    "cannotTell": "cannot tell",
-    "optOuts": "opt-outs",
-    "deactivations": "deactivations",
-    "deletes": "deletes",
-}
-
-
-def _planned_table(planned: Mapping[str, Mapping[str, int]]) -> Table:
-    """What each writer would have done, in records."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("planned", no_wrap=True)
-    for title in _PLANNED.values():
-        table.add_column(title, justify="right", no_wrap=True)
-    for step, counts in planned.items():
-        table.add_row(escape(step), *(f"{counts[name]:,}" if counts[name] else "" for name in _PLANNED))
-    return table
 
 
 def _line(steps: dict[str, StepCounts], seconds: float) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
-from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.base import FileWriter
+from landbridge.components.datasource.files import FileSelection, StoreReader
 from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.remote.azure_sas import SasLogin, sas_folder
@@ -95,7 +95,7 @@ async def _signed_container(params: SasParams) -> AsyncIterator[ObjectFolder]:
 
 
 @component("datasource.read.azure.blob", title="Read files from Azure Blob Storage")
-class BlobReader(FileReader):
+class BlobReader(StoreReader):
     """Read files from a container of Azure Blob Storage, in the order of their time or name."""
 
     Params = BlobReaderParams
@@ -103,14 +103,6 @@ class BlobReader(FileReader):
     def connect(self) -> AbstractAsyncContextManager[ObjectFolder]:
         """Open the container."""
         return _container(self.params)
-
-    def files(self) -> AsyncGenerator[OpenFile]:
-        """Yield the matching files in order."""
-        return offered(self.connect(), self)
-
-    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
-        """Divide the files, and large ones where they can be cut."""
-        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.azure.blob", title="Write files to Azure Blob Storage")
@@ -125,7 +117,7 @@ class BlobWriter(FileWriter):
 
 
 @component("datasource.read.azure.sas", title="Read files from Azure with a signature")
-class SasReader(FileReader):
+class SasReader(StoreReader):
     """Read files from a container of Azure Blob Storage for which a service of the owner gives signatures.
 
     The step logs in with ``POST {loginUrl}/oauth2/v2.0/token`` (client credentials) and asks
@@ -138,14 +130,6 @@ class SasReader(FileReader):
     def connect(self) -> AbstractAsyncContextManager[ObjectFolder]:
         """Ask for a signature and open the container."""
         return _signed_container(self.params)
-
-    def files(self) -> AsyncGenerator[OpenFile]:
-        """Yield the matching files in order."""
-        return offered(self.connect(), self)
-
-    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
-        """Divide the files, and large ones where they can be cut."""
-        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.azure.sas", title="Write files to Azure with a signature")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal
@@ -92,26 +93,26 @@ async def to_read(store: Store, reader: FileReader) -> Sequence[Entry]:
     return await anyio.to_thread.run_sync(reader.history.choose, selected(listed, reader.params))
 
 
-async def offered(connection: AbstractAsyncContextManager[Store], reader: FileReader) -> AsyncGenerator[OpenFile]:
-    """Yield the files that ``reader`` reads; the store is closed when the last one is read."""
-    async with connection as store:
-        if reader.split is not None:
-            for piece in file_splits.pieces_of(reader.split):
-                yield await file_splits.opened(store, piece)
-            return
-        for entry in await to_read(store, reader):
-            start = FileStart(name=entry.name, modified=entry.modified, size=entry.size)
-            yield OpenFile(start=start, chunks=store.read(entry.name))
+class StoreReader(FileReader):
+    """A reader of the files in a store; it only says how the store is opened."""
 
+    @abstractmethod
+    def connect(self) -> AbstractAsyncContextManager[Store]:
+        """Open the store."""
 
-async def divided(
-    connect: Callable[[], AbstractAsyncContextManager[Store]],
-    reader: FileReader,
-    *,
-    target: int,
-    parser: CutsLines | None,
-) -> list[Split]:
-    """The parts of what ``reader`` would read now; see ``Splittable``."""
-    async with connect() as store:
-        entries = await to_read(store, reader)
-    return await file_splits.divided(connect(), entries, target=target, parser=parser)
+    async def files(self) -> AsyncGenerator[OpenFile]:
+        """Yield the matching files in order; the store is closed when the last one is read."""
+        async with self.connect() as store:
+            if self.split is not None:
+                for piece in file_splits.pieces_of(self.split):
+                    yield await file_splits.opened(store, piece)
+                return
+            for entry in await to_read(store, self):
+                start = FileStart(name=entry.name, modified=entry.modified, size=entry.size)
+                yield OpenFile(start=start, chunks=store.read(entry.name))
+
+    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
+        """Divide the files, and large ones where they can be cut; see ``Splittable``."""
+        async with self.connect() as store:
+            entries = await to_read(store, self)
+        return await file_splits.divided(self.connect(), entries, target=target, parser=parser)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from pydantic import model_validator
 
-from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
-from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.base import FileWriter
+from landbridge.components.datasource.files import FileSelection, StoreReader
 from landbridge.components.datasource.servers import ServerParams, UploadParams
 from landbridge.components.params import Param
 from landbridge.components.registry import component
@@ -61,7 +60,7 @@ class FtpWriterParams(UploadParams, FtpParams):
 
 
 @component("datasource.read.ftp", title="Read files from FTP")
-class FtpReader(FileReader):
+class FtpReader(StoreReader):
     """Read files from a folder on an FTP or FTPS server, in the order of their time or name."""
 
     Params = FtpReaderParams
@@ -69,14 +68,6 @@ class FtpReader(FileReader):
     def connect(self) -> FtpStore:
         """Log in to the server."""
         return FtpStore(self.params.login, folder=self.params.remote_path)
-
-    def files(self) -> AsyncGenerator[OpenFile]:
-        """Yield the matching files in order."""
-        return offered(self.connect(), self)
-
-    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
-        """Divide the files, and large ones where they can be cut."""
-        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.ftp", title="Write files to FTP")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
-from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.base import FileWriter
+from landbridge.components.datasource.files import FileSelection, StoreReader
 from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.remote.object_stores import gcs_folder
@@ -58,7 +58,7 @@ async def _bucket(params: GcsParams) -> AsyncIterator[ObjectFolder]:
 
 
 @component("datasource.read.googlecloud.storage", title="Read files from Google Cloud Storage")
-class GcsReader(FileReader):
+class GcsReader(StoreReader):
     """Read files from a bucket of Google Cloud Storage, in the order of their time or name."""
 
     Params = GcsReaderParams
@@ -66,14 +66,6 @@ class GcsReader(FileReader):
     def connect(self) -> AbstractAsyncContextManager[ObjectFolder]:
         """Open the bucket."""
         return _bucket(self.params)
-
-    def files(self) -> AsyncGenerator[OpenFile]:
-        """Yield the matching files in order."""
-        return offered(self.connect(), self)
-
-    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
-        """Divide the files, and large ones where they can be cut."""
-        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.googlecloud.storage", title="Write files to Google Cloud Storage")

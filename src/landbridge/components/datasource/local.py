@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
-from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.base import FileWriter
+from landbridge.components.datasource.files import FileSelection, StoreReader
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.remote.local import LocalStore
@@ -32,7 +31,7 @@ class LocalWriterParams(ComponentParams):
 
 
 @component("datasource.read.local", title="Read files from a folder")
-class LocalReader(FileReader):
+class LocalReader(StoreReader):
     """Read files from a folder of this machine, in the order of their time or name."""
 
     Params = LocalReaderParams
@@ -40,14 +39,6 @@ class LocalReader(FileReader):
     def connect(self) -> LocalStore:
         """Open the folder."""
         return LocalStore(self.params.path)
-
-    def files(self) -> AsyncGenerator[OpenFile]:
-        """Yield the matching files in order."""
-        return offered(self.connect(), self)
-
-    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
-        """Divide the files, and large ones where they can be cut."""
-        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.local", title="Write files to a folder")

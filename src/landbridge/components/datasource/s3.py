@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from landbridge.components.base import CutsLines, FileReader, FileWriter, OpenFile, Split
-from landbridge.components.datasource.files import FileSelection, divided, offered
+from landbridge.components.base import FileWriter
+from landbridge.components.datasource.files import FileSelection, StoreReader
 from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
 from landbridge.remote.object_stores import s3_folder
@@ -54,7 +54,7 @@ async def _bucket(params: S3Params) -> AsyncIterator[ObjectFolder]:
 
 
 @component("datasource.read.amazon.s3", title="Read files from Amazon S3")
-class S3Reader(FileReader):
+class S3Reader(StoreReader):
     """Read files from a bucket of Amazon S3 or a compatible server, in the order of their time or name."""
 
     Params = S3ReaderParams
@@ -62,14 +62,6 @@ class S3Reader(FileReader):
     def connect(self) -> AbstractAsyncContextManager[ObjectFolder]:
         """Open the bucket."""
         return _bucket(self.params)
-
-    def files(self) -> AsyncGenerator[OpenFile]:
-        """Yield the matching files in order."""
-        return offered(self.connect(), self)
-
-    async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
-        """Divide the files, and large ones where they can be cut."""
-        return await divided(self.connect, self, target=target, parser=parser)
 
 
 @component("datasource.write.amazon.s3", title="Write files to Amazon S3")
