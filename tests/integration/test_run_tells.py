@@ -53,21 +53,23 @@ def test_a_folder_behind_an_ordinary_variable_stays_readable(command, folders):
 @pytest.mark.parametrize("arguments", [(), ("--processes", 2)])
 def test_a_script_that_throws_a_secret_leaves_it_neither_in_rejects_nor_on_an_error_path(command, folders, arguments):
     with_record(folders)
+    if arguments:  # large enough to be divided
+        for name in "bc":
+            (folders / "in" / f"{name}.json").write_text(json.dumps({"UID": name, "note": "x" * 1_100_000}))
     command.environ["LANDBRIDGE_SECRET_K"] = "kept-to-myself"
     code = "function process(record, response, ctx) { throw new Error('no ' + ctx.parameters.k) }"
-    script = step("js", "record.evaluate", script=code, parameters={"k": "${secret:k}"})
+    script = step("js", "record.evaluate", script=code, parameters={"k": "${secret:k}"}, parallel=True)
     outcome = command.run(command.flow(*chain(folders, PARSE, script, FORMAT)), *arguments)
     assert outcome.code == 3, outcome.err
+    assert ("parts of the input" in outcome.err) == bool(arguments)
     (rejects,) = (folders / "home" / "rejects").iterdir()
     assert "no ********" in rejects.read_text()
     assert "kept-to-myself" not in outcome.err + everything_kept(folders)
-    if arguments:
-        return
     failing = step("e", "file.format.json", fileName="errors.json") | {"next": ["write"]}
     flow = command.flow(*chain(folders, PARSE, script | {"error": ["e"], "next": ["f"]}, FORMAT))
     document = json.loads(flow.read_text())
     flow.write_text(json.dumps(document | {"steps": [*document["steps"], failing]}))
-    assert command.run(flow).code == 3
+    assert command.run(flow, *arguments).code == 3
     assert "no ********" in (folders / "out" / "errors.json").read_text()
     assert "kept-to-myself" not in everything_kept(folders)
 

@@ -72,12 +72,12 @@ async def _check(flow: Connected, filled: dict[str, str], wanted: list[str], cre
 
 
 def _components(flow: Connected, filled: dict[str, str], spool: Path) -> list[tuple[str, Component]]:
+    from landbridge.cli.log import log_to_stderr
     from landbridge.dataflow import EnvironmentSecrets, JobValues
     from landbridge.dataflow.connections import StoredSecrets
     from landbridge.engine.counts import StepCounts
     from landbridge.engine.prepare import prepare
     from landbridge.engine.services import Services
-    from landbridge.jobs.redaction import log_to_stderr
 
     now = datetime.now(UTC)
     job_id = f"check-{secrets.token_hex(6)}"
@@ -86,7 +86,7 @@ def _components(flow: Connected, filled: dict[str, str], spool: Path) -> list[tu
         job=JobValues(now=now, job_id=job_id, placeholders=filled),
         source=StoredSecrets(flow.secrets, EnvironmentSecrets(os.environ)),
     )
-    log_to_stderr(ready.secrets, debug=False)
+    log_to_stderr(ready.redaction, debug=False)
     found = []
     for step in ready.plan.steps:
         services = Services(

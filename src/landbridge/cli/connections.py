@@ -291,7 +291,7 @@ def _component(name: str, given: dict[str, str], spool: Path, *, data: Path | No
     from landbridge.engine.services import Services
     from landbridge.errors import FlowError
     from landbridge.jobs import connections, db_connections
-    from landbridge.jobs.redaction import Redaction
+    from landbridge.engine.redaction import Redaction
 
     now, job_id = datetime.now(UTC), f"test-{secrets.token_hex(6)}"
     catalogue = InstalledComponents()

@@ -24,12 +24,11 @@ from landbridge.engine.consent import FileLedger
 from landbridge.engine.counts import Report
 from landbridge.engine.guards import Rules
 from landbridge.engine.journal import Journal
+from landbridge.engine.masking import MaskedRejects, masked_report
 from landbridge.engine.prepare import Prepared, prepare
 from landbridge.engine.rejects import RejectFile
 from landbridge.engine.runner import Job, Options, Runner
 from landbridge.errors import LandbridgeError
-from landbridge.jobs.masking import MaskedRejects, masked_make, masked_report
-from landbridge.jobs.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ async def execute(request: Request) -> Report:
         job=JobValues(now=now, job_id=job_id, placeholders=request.placeholders),
         source=StoredSecrets(request.connection_secrets, EnvironmentSecrets(os.environ)),
     )
-    redaction = Redaction(ready.secrets)
+    redaction = ready.redaction
     log_to_stderr(redaction, debug=request.debug)
     rejects = request.rejects or home_folder() / "rejects" / f"{job_id}.jsonl"
     kept_before = size_of(rejects)
@@ -101,7 +100,7 @@ async def execute(request: Request) -> Report:
         failure = None
         if request.processes > 1:
             job, failure = await _split(ready, job, request)
-        runner = Runner(ready.plan, masked_make(ready.make, redaction), job)
+        runner = Runner(ready.plan, ready.make, job)
         report = masked_report(await _drive(runner, quiet=request.quiet, failure=failure), redaction)
     grown = size_of(rejects) > kept_before or (journal is not None and rejects.exists())
     remarks = [redaction.masked(remark) for remark in nothing_read(ready.plan, report)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from landbridge.jobs.redaction import Redaction
+from landbridge.engine.redaction import Redaction
 
 
 def log_to_stderr(redaction: Redaction, *, debug: bool) -> None:

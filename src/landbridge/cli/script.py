@@ -31,7 +31,7 @@ def run_step(
     from landbridge.cli.run import placeholders
     from landbridge.components.script.trial import read_sample, try_step
     from landbridge.dataflow import Dataflow, EnvironmentSecrets
-    from landbridge.jobs.redaction import Redaction
+    from landbridge.engine.redaction import Redaction
 
     records = read_sample(sample)
     trial = try_step(

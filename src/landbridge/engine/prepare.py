@@ -13,6 +13,8 @@ from landbridge.dataflow.lint import check_resolved
 from landbridge.dataflow.parameters import secret_values
 from landbridge.dataflow.problems import errors_of
 from landbridge.engine.guard_settings import FlowGuards
+from landbridge.engine.masking import MaskedServices
+from landbridge.engine.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +24,19 @@ class Prepared:
     Attributes:
         plan: Its steps and edges.
         secrets: Values that must not show up in any output.
+        redaction: Masks them.
         guards: The thresholds that the dataflow states.
     """
 
     plan: Plan
     secrets: frozenset[str] = field(repr=False)
     _params: dict[str, ComponentParams] = field(repr=False)
+    redaction: Redaction = field(repr=False)
     guards: FlowGuards = field(default_factory=FlowGuards)
 
     def make(self, step: PlanStep, services: StepServices) -> Component:
-        """A new instance of the component of ``step``."""
-        return registry.get(step.component)(self._params[step.id], services)
+        """A new instance of the component of ``step``; what it rejects tells no secret."""
+        return registry.get(step.component)(self._params[step.id], MaskedServices(services, self.redaction))
 
 
 def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared:
@@ -55,4 +59,4 @@ def prepare(flow: Dataflow, *, job: JobValues, source: SecretSource) -> Prepared
         if info is not None:
             secrets |= secret_values(step, info)
     params = {step.id: registry.get(step.component).Params.model_validate(step.params) for step in plan.steps}
-    return Prepared(plan=plan, secrets=frozenset(secrets), _params=params, guards=guards)
+    return Prepared(plan=plan, secrets=frozenset(secrets), _params=params, redaction=Redaction(secrets), guards=guards)

@@ -31,16 +31,16 @@ from landbridge.dataflow.connections import StoredSecrets
 from landbridge.engine.counts import Activity, Report, StepCounts
 from landbridge.engine.guards import Rules
 from landbridge.engine.journal import Journal
+from landbridge.engine.masking import MaskedRejects, masked_report
 from landbridge.engine.prepare import prepare
+from landbridge.engine.redaction import Redaction
 from landbridge.engine.runner import Job, Options, Runner
 from landbridge.errors import LandbridgeError
 from landbridge.jobs import dividing, messages, replay
 from landbridge.jobs.consents import DatabaseLedger
 from landbridge.jobs.delta_files import FILES_KEY, FileHistory, FileMemory
 from landbridge.jobs.job_options import TEST_RECORDS, JobOptions
-from landbridge.jobs.masking import MaskedRejects, masked_make, masked_report
 from landbridge.jobs.messages import Begin, Counts, Done, Edge, FromJob, Line, Refused, Step, Stop, ToJob
-from landbridge.jobs.redaction import Redaction
 from landbridge.jobs.rejects import DatabaseRejects
 from landbridge.jobs.samples import Make, sampled
 
@@ -221,7 +221,7 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
         outbox.put(Refused(error.code, error.message, error.hint, error.step))
         inbox.close()
         return
-    redaction = Redaction(ready.secrets)
+    redaction = ready.redaction
     _log_to(outbox, redaction, debug=options.log_level == "debug")
     history = FileHistory(
         FileMemory.from_json(begin.seen_files),
@@ -256,7 +256,7 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
                 history=history,
             ),
         )
-        make: Make = masked_make(ready.make, redaction) if ready.secrets else ready.make
+        make: Make = ready.make
         if begin.kind == "replay":
             make = replay.reading(make, rejects, plan=plan, replay=options.replay)
         if options.log_level == "debug":

@@ -28,7 +28,6 @@ from landbridge.jobs.db import Database
 from landbridge.jobs.db_splits import Progress
 from landbridge.jobs.job_options import JobOptions
 from landbridge.jobs.messages import Begin
-from landbridge.jobs.redaction import Redaction
 
 _LOOK_S: Final = 0.3
 _AWAY_S: Final = 120.0
@@ -94,15 +93,14 @@ async def work_on_part(begin: Begin, number: int) -> dict[str, Any]:
         placeholders=options.placeholders,
         connection_secrets=begin.connection_secrets,
     )
-    secrets = prepare(
+    redaction = prepare(
         Dataflow.load(begin.flow),
         job=JobValues(now=division.started, job_id=division.job, placeholders=options.placeholders),
         source=StoredSecrets(begin.connection_secrets, EnvironmentSecrets(os.environ)),
-    ).secrets
+    ).redaction
     report = await work_on_split(task)
     error = report.get("error")
     if error:
-        redaction = Redaction(secrets)
         masked = {key: redaction.masked(value) for key, value in error.items() if isinstance(value, str)}
         report["error"] = {**error, **masked}
     return report

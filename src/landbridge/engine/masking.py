@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from landbridge.components.base import Component, RecordError, StepServices
-from landbridge.dataflow import PlanStep
+from landbridge.components.base import RecordError, StepServices
 from landbridge.engine.counts import Report
+from landbridge.engine.redaction import Redaction
 from landbridge.engine.rejects import RejectStore
-from landbridge.jobs.redaction import Redaction
 from landbridge.records import Batch
-
-Make = Callable[[PlanStep, StepServices], Component]
-
-
-def masked_make(make: Make, redaction: Redaction) -> Make:
-    """``make`` of components that cannot tell a secret when they reject a record: a script may put one in its error."""
-
-    def made(step: PlanStep, services: StepServices) -> Component:
-        return make(step, MaskedServices(services, redaction))
-
-    return made
 
 
 def masked_report(report: Report, redaction: Redaction) -> Report:
@@ -41,7 +29,7 @@ def masked_report(report: Report, redaction: Redaction) -> Report:
 
 
 class MaskedServices:
-    """Services of a step whose rejects tell no secret, wherever they go."""
+    """Services of a step whose rejects tell no secret, wherever they go: a script may put one in its error."""
 
     def __init__(self, services: StepServices, redaction: Redaction) -> None:
         self.step_id = services.step_id

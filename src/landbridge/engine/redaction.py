@@ -46,14 +46,3 @@ def _of_own_site(environ: Mapping[str, str]) -> Iterable[str]:
             yield value
             # A key of many lines may be told line by line; its first and last line are no secret.
             yield from value.splitlines()[1:-1]
-
-
-def log_to_stderr(secrets: Iterable[str], *, debug: bool) -> None:
-    """Send the program's log to standard error, redacted: warnings, or with ``debug`` everything."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(Redaction(secrets))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("landbridge").setLevel(logging.DEBUG if debug else logging.WARNING)

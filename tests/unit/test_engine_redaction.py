@@ -1,6 +1,6 @@
 """Secrets that no dataflow names stay out of the log, too."""
 
-from landbridge.jobs.redaction import Redaction
+from landbridge.engine.redaction import Redaction
 
 
 def test_the_credentials_of_the_own_site_are_masked(monkeypatch):
