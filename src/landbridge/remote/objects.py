@@ -32,7 +32,7 @@ T = TypeVar("T")
 PART_BYTES = 8 << 20
 """Size of a part of an upload; with S3's limit of 10,000 parts a file may have 80 GB."""
 
-PARTS_IN_FLIGHT = 3
+PARTS_IN_FLIGHT = 4
 
 PIECE_BYTES = 1 << 20
 """Smaller pieces are collected before they are handed to the client, which takes some time for each."""
@@ -286,6 +286,9 @@ class ObjectUpload:
         Raises:
             LandbridgeError: See ``object_errors.explained``.
         """
+        if not self._buffer and len(chunk) >= PIECE_BYTES:
+            await self._hand_over(chunk)
+            return
         self._buffer += chunk
         if len(self._buffer) >= PIECE_BYTES:
             await self._send()
@@ -327,9 +330,12 @@ class ObjectUpload:
     async def _send(self) -> None:
         if self._buffer:
             piece, self._buffer = bytes(self._buffer), bytearray()
-            writer = self._open_writer()
-            await self._folder.call(lambda: writer.write(piece), what=self._key)
-            self._written += len(piece)
+            await self._hand_over(piece)
+
+    async def _hand_over(self, piece: bytes) -> None:
+        writer = self._open_writer()
+        await self._folder.call(lambda: writer.write(piece), what=self._key)
+        self._written += len(piece)
 
     def _open_writer(self) -> AsyncWritableFile:
         if self._writer is None:
