@@ -36,6 +36,18 @@ def test_two_files_of_one_name_are_not_published_one_over_the_other(command, fol
     assert list((folders / "out").iterdir()) == []
 
 
+def test_two_steps_that_write_to_one_place_do_not_replace_each_others_files(command, folders):
+    (folders / "in" / "a.jsonl").write_text('{"x":1}\n')
+    read, write = ends(folders)
+    steps = [{**read, "next": ["parse"]}, {**step("parse", "file.parse.json"), "next": ["csv", "json"]}]
+    for name, form in (("csv", "dsv"), ("json", "json")):
+        steps.append({**step(name, f"file.format.{form}", fileName="a.txt"), "next": [f"write {name}"]})
+        steps.append({**write, "id": f"write {name}", "next": []})
+    outcome = command.run(command.flow(*steps))
+    assert (outcome.status, outcome.report["error"]["code"]) == ("failed", "LB-4003")
+    assert list((folders / "out").iterdir()) == []
+
+
 def test_a_limit_behind_a_split_counts_for_each_branch(command, folders):
     (folders / "in" / "a.jsonl").write_text("".join(f'{{"x":{n}}}\n' for n in range(10)))
     read, write = ends(folders)

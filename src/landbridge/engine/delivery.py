@@ -6,6 +6,7 @@ process that takes the job over finishes exactly what is missing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from landbridge.components.base import FileDrop, FileEnd, FileStart, FileWriter
+from landbridge.dataflow.plan import PlanStep
 from landbridge.engine.channel import Ended, Item
 from landbridge.engine.counts import Activity, DeliveredFile, StepCounts
 from landbridge.engine.failures import explained
@@ -102,7 +104,7 @@ class Lane:
     Args:
         station: The writer's station for this stream.
         store: Where files go; None in a dry run.
-        names: Of all files of the writer so far, shared by its lanes.
+        names: Of all files that go to the same place so far, shared by its lanes.
         journal: Told of what is begun; None in a job that is not resumed.
     """
 
@@ -205,6 +207,11 @@ def connection_of(station: Station) -> FileWriter:
     if not isinstance(station.component, FileWriter):
         raise TypeError(f"{type(station.component).__name__} is not a file writer")
     return station.component
+
+
+def place_of(step: PlanStep) -> str:
+    """Where a step writes; two steps with the same parameters write to the same place."""
+    return json.dumps([step.component, step.params], sort_keys=True, default=str)
 
 
 async def remove_leftovers(store: Store, step: str, journal: Journal) -> None:

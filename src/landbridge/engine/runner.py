@@ -18,7 +18,7 @@ from landbridge.dataflow.plan import Plan, PlanStep
 from landbridge.engine import delivery, failures, stations as build, writing
 from landbridge.engine.channel import Aborted, Ended, NotWanted
 from landbridge.engine.counts import Activity, DeliveredFile, Report, Status, StepCounts
-from landbridge.engine.delivery import Lane, connection_of
+from landbridge.engine.delivery import Lane, connection_of, place_of
 from landbridge.engine.dry_run import Planned
 from landbridge.engine.gate import Gate
 from landbridge.engine.guards import Tally
@@ -75,6 +75,7 @@ class Runner:
         self._scope = anyio.CancelScope()
         self._passage = Passage(job.rejects, job.options.limit, threads=len(self.stations) + 1)
         self._lanes: list[Lane] = []
+        self._names: dict[str, set[str]] = {}  # of files by the place where they go
         self._unfinished = 0
         self._all_staged = anyio.Event()
         self._intended = False
@@ -319,7 +320,8 @@ class Runner:
                 if journal is not None:
                     await delivery.remove_leftovers(store, step, journal)
                 await store.clean()
-            to, names = None if self._job.options.dry_run else store, set[str]()
+            to = None if self._job.options.dry_run else store
+            names = self._names.setdefault(place_of(group[0].step), set())
             lanes = [Lane(station, to, names=names, journal=journal) for station in group]
             self._lanes += lanes
             try:

@@ -141,6 +141,7 @@ def _parse(
             raise _read_already()
         station.counts.files += not start.lines_left_out
         file = OneFile(events)
+        before = _told(station)
         try:
             yield from _parsed(station, parser, start, file, drain, limit)
             for _ in file.chunks():
@@ -148,6 +149,7 @@ def _parse(
         except Dropped:
             raise _read_already() from None
         drain(station)
+        _check_number(start, _told(station) - before)
 
 
 def _parsed(
@@ -163,6 +165,20 @@ def _parsed(
             yield taken
         if limit.reached:
             raise NotWanted
+
+
+def _told(station: Station) -> int:
+    """Records that a parser has found so far, those that it could not read included."""
+    return station.counts.records_in + station.counts.rejected
+
+
+def _check_number(start: FileStart, found: int) -> None:
+    if start.records is not None and start.records != found:
+        raise DataError(
+            "LB-4307",
+            f'"{start.name}" holds {found:,} records, but the file beside it tells of {start.records:,}',
+            hint="It was cut off, or it is still being written. Ask for the file again.",
+        )
 
 
 def _read_already() -> DataError:
