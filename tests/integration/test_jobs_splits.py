@@ -156,6 +156,7 @@ def test_a_job_whose_service_was_killed_keeps_the_parts_that_are_done(tmp_path, 
 
 
 @pytest.mark.usefixtures("workers")
+@pytest.mark.parametrize("place", ["a file"], indirect=True)
 def test_a_part_that_fails_ends_the_job_with_its_reason_and_publishes_nothing(tmp_path, state):
     dataflow = state.add_flow(flow(tmp_path))
     (tmp_path / "in" / "3.jsonl").write_text('[{"UID": "u1"}, ')

@@ -157,7 +157,7 @@ def test_a_killed_job_goes_on_with_the_parts_that_are_missing(command, folders):
     options = ("--processes", 2, "--journal", journal)
     process = command.start("run", flow, *options)
     deadline = time.monotonic() + 60
-    while not (done := list(journal.glob(f"splits/split-*/{RESULT}"))) and time.monotonic() < deadline:
+    while not (done := list(journal.glob(f"splits/split-?????/{RESULT}"))) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
@@ -196,3 +196,22 @@ def test_accounts_are_divided_by_the_time_of_their_creation(command, folders):
             for found in (one, several)]  # fmt: skip
     assert rows[0] == rows[1]
     assert len(rows[0]) == 1000
+
+
+def test_a_file_with_another_number_of_records_than_its_ready_file_tells_is_found_in_any_number_of_processes(
+    command, folders
+):
+    records = {name: write_table(folders / "in" / f"{name}.csv", size=9 * MEGABYTE) for name in "ab"}
+    for name, number in records.items():
+        (folders / "in" / f"{name}.ready").write_text(f"{number}\n")
+    flow = table_flow(folders, command)
+    flow.write_text(flow.read_text().replace('"sortBy"', '"readyFile": "{stem}.ready", "sortBy"'))
+    one, several = both_ways(command, folders, flow)
+    assert several[0] == one[0]
+    assert one[1].step("parse")["in"] == sum(records.values())
+    (folders / "in" / "b.ready").write_text(str(records["b"] + 1))
+    (folders / "out" / "out.csv").unlink()
+    for files, outcome, _ in both_ways(command, folders, flow, code=1):
+        assert files == {}
+        assert "LB-4307" in outcome.err
+        assert f"{records['b'] + 1:,}" in outcome.err

@@ -66,9 +66,9 @@ def test_the_pattern_is_held_against_the_file_name_and_not_its_folder() -> None:
 
 def test_named_groups_are_written_as_in_java() -> None:
     pattern = compiled(r"(?<day>\d+)_(?<kind>[a-z]+)(?<!x)\.csv")
-    found = pattern.fullmatch("20260301_daily.csv")
+    found = pattern.search("20260301_daily.csv")
     assert found is not None
-    assert found["day"] == "20260301"
+    assert (found["day"], found["kind"]) == ("20260301", "daily")
 
 
 def test_classes_of_characters_are_those_of_java() -> None:
@@ -97,3 +97,31 @@ def test_files_from_before_the_last_run_can_be_left_out() -> None:
     offered = [entry("old", second=-1), entry("same"), entry("new", second=1)]
     chosen = selected(offered, FileSelection(), changed_since=START)
     assert [found.name for found in chosen] == ["same", "new"]
+
+
+def test_only_files_with_their_ready_file_are_taken_and_ready_files_never() -> None:
+    offered = [entry("a.csv"), entry("a.ready"), entry("b.csv.gz"), entry("b.ready"), entry("c.csv"), entry("d.ready")]
+    assert taken(offered, readyFile="{stem}.ready") == ["a.csv", "b.csv.gz"]
+    offered = [entry("a.csv"), entry("a.csv.done"), entry("b.csv"), entry("b.done")]
+    assert taken(offered, readyFile="{file}.done") == ["a.csv"]
+
+
+def test_a_file_is_as_new_as_its_ready_file() -> None:
+    offered = [entry("a.csv", second=-2), entry("a.ready", second=1), entry("b.csv", second=-2)]
+    offered.append(entry("b.ready", second=-1))
+    selection = FileSelection.model_validate({"readyFile": "{stem}.ready"})
+    assert [found.name for found in selected(offered, selection, changed_since=START)] == ["a.csv"]
+
+
+@given(entries)
+def test_files_with_a_ready_file_beside_each_are_the_same_as_without(offered: list[Entry]) -> None:
+    plain = [found for found in offered if not found.name.endswith((".ready", ".uploading"))]
+    beside = [entry(f"{found.name}.ready") for found in plain]
+    assert taken([*plain, *beside], readyFile="{file}.ready") == taken(plain)
+    assert taken(plain, readyFile="{file}.ready") == []
+
+
+@pytest.mark.parametrize("pattern", ["all.ready", "{file}"])
+def test_a_ready_file_belongs_to_one_file(pattern: str) -> None:
+    with pytest.raises(ValueError, match="readyFile"):
+        FileSelection.model_validate({"readyFile": pattern})
