@@ -53,6 +53,12 @@ class FileStart:
     size: int | None = None
     lines_left_out: int = 0
     """Lines before its content that another part of the same file holds; the header does not count."""
+    records: int | None = None
+    """How many records its sender says that it holds, where that is known; the engine compares."""
+
+    def renamed(self, name: str) -> FileStart:
+        """The start of what becomes of this file by compression, encryption or their opposites."""
+        return FileStart(name, modified=self.modified, records=self.records)
 
 
 @dataclass(frozen=True, slots=True)
