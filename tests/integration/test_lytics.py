@@ -1,32 +1,22 @@
 """The reader of audiences against the emulated Lytics and a local site, in good and bad weather."""
 
-import os
-
 import anyio
 import msgspec
 import pytest
 
-from landbridge.cli.integration_demo import play
-from landbridge.cli.round_trip import Scene
 from landbridge.cli.round_trip_lytics import LyticsRoundTrip
 from landbridge.components import check
 from landbridge.errors import AuthError, ConnectionFailed, FlowError, LandbridgeError, TransientError
 from landbridge.remote import http
-from landbridge.sandbox import Fault, Sandbox
+from landbridge.sandbox import Fault
 from landbridge.site import Site
 from tests.contract.sandbox.running import running_sandbox
+from tests.integration.round_trips import agreed, on_scene
 from tests.steps import make
 
+pytestmark = pytest.mark.usefixtures("own_environment")
+
 READER = "datasource.read.lytics.audience"
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch, tmp_path):
-    before = dict(os.environ)
-    monkeypatch.setenv("LANDBRIDGE_HOME", str(tmp_path / "home"))
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 # -- there and back ----------------------------------------------------------------------------------------------------
@@ -35,12 +25,7 @@ def _own_environment(monkeypatch, tmp_path):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("people", "with_faults"), [(10_000, False), (200, True)])
 def test_the_site_names_exactly_who_is_in_the_audience(people, with_faults):
-    async def run():
-        return await play(LyticsRoundTrip(), people=people, with_faults=with_faults, quiet=True)
-
-    result = anyio.run(run, backend_options={"use_uvloop": True})
-    assert result.is_right, result.as_text()
-    lines = {line.name: line.right for line in result.lines}
+    lines = agreed(LyticsRoundTrip(), people=people, with_faults=with_faults)
     assert lines["slugs of the audience's people"] > 0.3 * people
     assert lines["slugs of those who left it"] > 0.02 * people
 
@@ -48,17 +33,14 @@ def test_the_site_names_exactly_who_is_in_the_audience(people, with_faults):
 def on_a_site(action, *, folder, people=40):
     """Run ``action`` with a site, and a sandbox in which everybody has a score: 0, 1, 2 … in the order of UIDs."""
 
-    async def run():
-        async with Site(folder / "site", people=people) as site, Sandbox("lytics") as sandbox:
-            scene = Scene(site, sandbox, lambda _: None, folder, quiet=True)
-            scene.enter()
-            own = sandbox["lytics"].audiences
-            accounts = sorted(await scene.accounts("UID"))
-            for number, uid in enumerate(accounts):
-                own.collect({"gigya_uid": uid, "score": number})
-            return await action(scene, own, accounts)
+    async def play(scene):
+        own = scene.sandbox["lytics"].audiences
+        accounts = sorted(await scene.accounts("UID"))
+        for number, uid in enumerate(accounts):
+            own.collect({"gigya_uid": uid, "score": number})
+        return await action(scene, own, accounts)
 
-    return anyio.run(run, backend_options={"use_uvloop": True})
+    return on_scene("lytics", play, people=people, folder=folder)
 
 
 def form_of(scene, audience, **values):

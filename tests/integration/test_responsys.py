@@ -1,88 +1,65 @@
 """The Responsys steps against the emulated platform and a local site, in good and bad weather."""
 
-import os
-
 import anyio
 import pytest
 
-from landbridge.cli.integration_demo import play
-from landbridge.cli.round_trip import Scene
 from landbridge.cli.round_trip_responsys import ResponsysRoundTrip
 from landbridge.components import check
 from landbridge.errors import AuthError, ConnectionFailed, FlowError, TransientError
 from landbridge.records import Batch
 from landbridge.remote import http, responsys as remote
-from landbridge.sandbox import Sandbox
-from landbridge.site import Site
 from tests.contract.sandbox.running import running_sandbox
+from tests.integration.round_trips import agreed, on_scene
 from tests.steps import make, rejects
 
-WRITER, LOOKUP = "datasource.write.responsys", "datasource.lookup.responsys"
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+WRITER, LOOKUP, READER = (f"datasource.{kind}.responsys" for kind in ("write", "lookup", "read"))
 STATUS = "EMAIL_PERMISSION_STATUS_"
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch, tmp_path):
-    before = dict(os.environ)
-    monkeypatch.setenv("LANDBRIDGE_HOME", str(tmp_path / "home"))
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("people", "with_faults"), [(10_000, False), (1_000, True)])
 def test_both_sides_agree_in_every_field_after_a_round_trip(people, with_faults):
-    async def run():
-        return await play(ResponsysRoundTrip(), people=people, with_faults=with_faults, quiet=True)
-
-    result = anyio.run(run, backend_options={"use_uvloop": True})
-    assert result.is_right, result.as_text()
-    lines = {line.name: line.right for line in result.lines}
+    lines = agreed(ResponsysRoundTrip(), people=people, with_faults=with_faults)
     assert lines["members and active accounts"] > 0.95 * people
     assert lines["who opted out is still out"] > 0.03 * people
 
 
 def test_profiles_without_consent_leave_it_alone(tmp_path):
-    async def run():
-        async with Site(tmp_path / "site", people=30) as site, Sandbox("responsys") as sandbox:
-            scene = Scene(site, sandbox, lambda _: None, tmp_path, quiet=True)
-            scene.enter()
-            members = sandbox["responsys"].members
-            form = {**scene.connection("responsys", ("password",)), "subscription": "none"}
-            await scene.run("responsys-members", form)
-            assert {each[STATUS] for each in members.records.values()} == {"O"}
-            opted_in = next(iter(members.records))
-            members.put(opted_in, {STATUS: "I"})
-            await scene.run("responsys-members", {**form, "defaultPermission": "OPTIN"})
-            assert [riid for riid, each in members.records.items() if each[STATUS] == "I"] == [opted_in]
+    async def play(scene):
+        members = scene.sandbox["responsys"].members
+        form = {**scene.connection("responsys", ("password",)), "subscription": "none"}
+        await scene.run("responsys-members", form)
+        assert {each[STATUS] for each in members.records.values()} == {"O"}
+        opted_in = next(iter(members.records))
+        members.put(opted_in, {STATUS: "I"})
+        await scene.run("responsys-members", {**form, "defaultPermission": "OPTIN"})
+        assert [riid for riid, each in members.records.items() if each[STATUS] == "I"] == [opted_in]
 
-    anyio.run(run, backend_options={"use_uvloop": True})
+    on_scene("responsys", play, people=30, folder=tmp_path)
 
 
 def test_leavers_are_opted_out_or_removed_as_the_form_says(tmp_path):
-    async def run():
-        async with Site(tmp_path / "site", people=30) as site, Sandbox("responsys") as sandbox:
-            scene = Scene(site, sandbox, lambda _: None, tmp_path, quiet=True)
-            scene.enter()
-            kept = sandbox["responsys"].members
-            form = scene.connection("responsys", ("password",))
-            await scene.run("responsys-members", form)
-            uids = sorted(each["CUSTOMER_ID_"] for each in kept.records.values() if each[STATUS] == "I")
-            await scene.change({uid: {"isActive": False} for uid in uids[:3]})
-            await scene.run("responsys-leavers", form)
-            still_in = {each["CUSTOMER_ID_"] for each in kept.records.values() if each[STATUS] == "I"}
-            assert still_in == set(uids[3:])
-            await scene.run("responsys-leavers", {**form, "action": "delete"})
-            there = {each["CUSTOMER_ID_"] for each in kept.records.values()}
-            assert not there.intersection(uids[:3])
-            assert still_in <= there
-            async with scene.calls() as calls:
-                await calls.call("accounts.deleteAccount", {"UID": uids[3]}, may_repeat=True)
-            await scene.run("responsys-leavers", {**form, "who": "deleted", "action": "delete"})
-            assert not kept.find("CUSTOMER_ID_", uids[3])
+    async def play(scene):
+        kept = scene.sandbox["responsys"].members
+        form = scene.connection("responsys", ("password",))
+        await scene.run("responsys-members", form)
+        uids = sorted(each["CUSTOMER_ID_"] for each in kept.records.values() if each[STATUS] == "I")
+        await scene.change({uid: {"isActive": False} for uid in uids[:3]})
+        await scene.run("responsys-leavers", form)
+        still_in = {each["CUSTOMER_ID_"] for each in kept.records.values() if each[STATUS] == "I"}
+        assert still_in == set(uids[3:])
+        await scene.run("responsys-leavers", {**form, "action": "delete"})
+        there = {each["CUSTOMER_ID_"] for each in kept.records.values()}
+        assert not there.intersection(uids[:3])
+        assert still_in <= there
+        async with scene.calls() as calls:
+            await calls.call("accounts.deleteAccount", {"UID": uids[3]}, may_repeat=True)
+        await scene.run("responsys-leavers", {**form, "who": "deleted", "action": "delete"})
+        assert not kept.find("CUSTOMER_ID_", uids[3])
 
-    anyio.run(run, backend_options={"use_uvloop": True})
+    on_scene("responsys", play, people=30, folder=tmp_path)
 
 
 # -- the steps alone ---------------------------------------------------------------------------------------------------
@@ -272,6 +249,28 @@ def test_a_lookup_adds_the_member_and_leaves_out_who_is_none(sandbox, connection
     ]
     assert looked_up({**params, "permissionStatus": "O"}, *asked) == [{"UID": "u2", "responsys": {}}]
     assert looked_up(params, {"UID": "u9"}) == []
+
+
+def read(params):
+    async def run():
+        return [row async for batch in make(READER, params).read() for row in batch.to_objects()]
+
+    return anyio.run(run)
+
+
+def test_members_are_read_by_their_keys(connection):
+    people = [person(f"u{number}", **{STATUS: "IO"[number % 2]}) for number in range(250)]
+    written(connection, *people)
+    ids = [f"u{number}" for number in range(300)]
+    fields = {"ids": ids, "fields": ["CUSTOMER_ID_", "EMAIL_ADDRESS_"]}
+    wanted = [{name: each[name] for name in fields["fields"]} for each in people]
+    assert sorted(read({**connection, **fields}), key=str) == sorted(wanted, key=str)
+    some = read({**connection, "ids": "u1,u2,u9999", "permissionStatus": "O"})
+    assert [(row["CUSTOMER_ID_"], row[STATUS]) for row in some] == [("u1", "O")]
+    assert "CREATED_DATE_" in some[0], "without fields all columns are read"
+    by_address = {**connection, "matchColumn": "EMAIL_ADDRESS_", "ids": [people[3]["EMAIL_ADDRESS_"]]}
+    assert [row["CUSTOMER_ID_"] for row in read(by_address)] == ["u3"]
+    assert read({**connection, "ids": ["nobody"]}) == []
 
 
 def test_a_check_tells_what_is_fit_and_what_is_not(connection):

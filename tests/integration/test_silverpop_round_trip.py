@@ -1,41 +1,26 @@
 """Silverpop there and back, by its templates: ten thousand people, with and without faults, every field compared."""
 
-import os
 from datetime import UTC, datetime, timedelta
 
 import anyio
 import msgspec
 import pytest
 
-from landbridge.cli.integration_demo import play
-from landbridge.cli.round_trip import Scene
 from landbridge.cli.round_trip_silverpop import SilverpopRoundTrip
-from landbridge.sandbox import Fault, Sandbox
+from landbridge.sandbox import Fault
 from landbridge.sandbox.silverpop.tables import Tables
-from landbridge.site import Site
+from tests.integration.round_trips import agreed, on_scene
+
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 SECRETS = ("clientSecret", "refreshToken", "password")
 API = ("clientId", "clientSecret", "refreshToken", "url", "listId")
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch, tmp_path):
-    before = dict(os.environ)
-    monkeypatch.setenv("LANDBRIDGE_HOME", str(tmp_path / "home"))
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("people", "with_faults"), [(10_000, False), (1_000, True)])
 def test_both_sides_agree_in_every_field_after_a_round_trip(people, with_faults):
-    async def run():
-        return await play(SilverpopRoundTrip(), people=people, with_faults=with_faults, quiet=True)
-
-    result = anyio.run(run, backend_options={"use_uvloop": True})
-    assert result.is_right, result.as_text()
-    lines = {line.name: line.right for line in result.lines}
+    lines = agreed(SilverpopRoundTrip(), people=people, with_faults=with_faults)
     assert lines["contacts and active accounts"] > 0.95 * people
     assert lines["new addresses are on both sides"] > 0.1 * people
     assert lines["who opted out is still out"] > 0.1 * people
@@ -43,14 +28,9 @@ def test_both_sides_agree_in_every_field_after_a_round_trip(people, with_faults)
 
 def scene_of(people, action, *, folder):
     """Run ``action`` with a site and a sandbox."""
-
-    async def run():
-        async with Site(folder / "site", people=people) as site, Sandbox("silverpop") as sandbox:
-            scene = Scene(site, sandbox, lambda _: None, folder, quiet=True)
-            scene.enter()
-            return await action(scene, sandbox["silverpop"].database)
-
-    return anyio.run(run, backend_options={"use_uvloop": True})
+    return on_scene(
+        "silverpop", lambda scene: action(scene, scene.sandbox["silverpop"].database), people=people, folder=folder
+    )
 
 
 def by_uid(database):

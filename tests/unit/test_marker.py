@@ -56,3 +56,10 @@ def test_the_number_of_records_is_all_that_is_in_the_file(batches, params, text)
 def test_a_name_is_needed(component_id):
     with pytest.raises(ValueError, match="fileName"):
         make(component_id)
+
+
+@pytest.mark.parametrize("component_id", ["file.empty", "file.format.count"])
+def test_without_records_no_file_is_written_when_the_step_says_so(component_id):
+    step = make(component_id, {"fileName": "users.x", "onlyWithRecords": True})
+    assert list(step.format(iter([Batch.from_objects([])]))) == []
+    assert len(files(step.format(iter(BATCHES)))) == 1

@@ -35,7 +35,7 @@ def variants(name):
     base = template.form.examples()
     yield base
     for field in template.form.fields:
-        for choice in field.choices:
+        for choice in field.choices or ((True, False) if field.type == "boolean" else ()):
             yield {**base, field.name: choice}
 
 
@@ -54,6 +54,7 @@ def test_a_filled_template_lints_for_every_choice_without_a_warning(name):
         text = made.flow.dump()
         assert "{{" not in text
         assert '"when"' not in text
+        assert '"branchWhen"' not in text
 
 
 @pytest.mark.parametrize("name", WITH_FORM)
@@ -188,6 +189,43 @@ def test_a_step_that_is_left_out_is_stepped_over():
     whole = filled(template, asked, {"zip": True}).flow
     assert [step.id for step in whole.steps] == ["a", "b", "c", "d"]
     assert "when" not in whole.dump()
+
+
+@pytest.mark.parametrize(("given", "steps"), [("x", ["a", "b"]), ("", ["a"])])
+def test_a_step_may_depend_on_whether_a_field_is_given_at_all(given, steps):
+    template = flow({"id": "a", "type": "x", "next": ["b"]}, {"id": "b", "type": "x", "when": {"f": "*"}})
+    made = filled(template, form(f={"type": "string"}), {"f": given}).flow
+    assert [step.id for step in made.steps] == steps
+
+
+def test_a_branch_that_is_left_out_leads_nowhere():
+    asked = form(count={"type": "boolean"})
+    template = flow(
+        {"id": "a", "type": "x", "next": ["b", "c"]},
+        {"id": "b", "type": "x", "next": ["d"]},
+        {"id": "c", "type": "x", "branchWhen": {"count": [True]}, "next": ["d"]},
+        {"id": "d", "type": "x"},
+    )
+    without = filled(template, asked, {"count": False}).flow
+    assert [(step.id, step.next) for step in without.steps] == [("a", ("b",)), ("b", ("d",)), ("d", ())]
+    whole = filled(template, asked, {"count": True}).flow
+    assert [(step.id, step.next) for step in whole.steps][:3] == [("a", ("b", "c")), ("b", ("d",)), ("c", ("d",))]
+    assert "branchWhen" not in whole.dump()
+
+
+@pytest.mark.parametrize(
+    ("field", "purpose"),
+    [
+        ("data.subscribed", "data.subscribed"),
+        ("subscriptions.news.email.isSubscribed", "subscriptions.news.email"),
+        ("preferences.privacy.marketing.isConsentGranted", "preferences.privacy.marketing"),
+    ],
+)
+def test_a_consent_is_named_as_guards_name_it(field, purpose):
+    made = filled(
+        flow({"id": "a", "type": "x", "params": {"p": "{{f|purpose}}"}}), form(f={"type": "string"}), {"f": field}
+    )
+    assert made.flow.steps[0].params == {"p": purpose}
 
 
 def test_the_scheduling_of_a_form_is_filled_too():

@@ -35,7 +35,16 @@ _CONNECTIONS: Final = 20
 
 
 class FlowFailed(Exception):
-    """A dataflow of the round trip did not end as it must."""
+    """A dataflow of the round trip did not end as it must.
+
+    Args:
+        message: In words.
+        code: Of the error that ended it, where there is one.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,7 @@ class Scene:
         say: Tells people what happens.
         quiet: Show no progress of jobs.
         folder: A place for files.
+        consent_ledger: File that remembers who has opted out; None for none.
     """
 
     site: Site
@@ -95,6 +105,7 @@ class Scene:
     say: Callable[[str], None]
     folder: Path
     quiet: bool = False
+    consent_ledger: Path | None = None
     _runs: int = field(default=0)
 
     def enter(self) -> None:
@@ -105,12 +116,20 @@ class Scene:
 
     def connection(self, vendor: str, secrets: Iterable[str], *, only: Iterable[str] | None = None) -> dict[str, Any]:
         """The vendor's connection as the form of a template takes it: secrets by reference to the environment."""
-        found = dict(self.sandbox[vendor].connection())
+        found = self._referring(vendor, self.sandbox[vendor].connection(), secrets)
+        return found if only is None else {name: found[name] for name in only}
+
+    def file_connection(self, vendor: str, secrets: Iterable[str]) -> dict[str, Any]:
+        """The same of the vendor's files, where they have a connection of their own."""
+        return self._referring(vendor, self.sandbox[vendor].file_connection(), secrets)
+
+    def _referring(self, vendor: str, connection: Mapping[str, str], secrets: Iterable[str]) -> dict[str, Any]:
+        found = dict(connection)
         for name in secrets:
             variable = f"{_SECRET}{vendor}_{name}".upper()
             os.environ[variable] = found[name]
             found[name] = f"${{env:{variable}}}"
-        return found if only is None else {name: found[name] for name in only}
+        return found
 
     async def run(
         self, template: str, values: Mapping[str, Any], *, since: datetime | None = None, may_reject: bool = False
@@ -123,12 +142,18 @@ class Scene:
         filled = load(template).fill(dict(values))
         self._runs += 1
         rejects = self.folder / f"rejects-{self._runs}.jsonl"
-        request = Request(filled.flow, options=Options(since=since), rejects=rejects, quiet=self.quiet)
+        request = Request(
+            filled.flow,
+            options=Options(since=since),
+            rejects=rejects,
+            quiet=self.quiet,
+            consent_ledger=self.consent_ledger,
+        )
         report = await execute(request)
         wanted = ("succeeded", "succeeded_with_errors") if may_reject else ("succeeded",)
         if report.status not in wanted:
             reason = (report.error or {}).get("message") or f"{report.rejects} rejects in {rejects}"
-            raise FlowFailed(f"{filled.flow.name} {report.status}: {reason}")
+            raise FlowFailed(f"{filled.flow.name} {report.status}: {reason}", code=(report.error or {}).get("code"))
         return report
 
     async def accounts(self, fields: str = "UID, profile, data, isActive") -> dict[str, dict[str, Any]]:
@@ -141,8 +166,8 @@ class Scene:
                     found[account["UID"]] = account
         return found
 
-    async def change(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Change accounts on the site, as people do: ``{"UID": {"profile": {…}}}``."""
+    async def change(self, changes: Mapping[str, Mapping[str, Any]], **parameters: str) -> None:
+        """Change accounts on the site, as people do: ``{"UID": {"profile": {…}}}``; calls may have more parameters."""
         import anyio
 
         waiting = iter(changes.items())
@@ -150,7 +175,7 @@ class Scene:
         async def work(calls: Client) -> None:
             for uid, parts in waiting:
                 texts = {name: msgspec.json.encode(part).decode() for name, part in parts.items()}
-                await calls.call("accounts.setAccountInfo", {"UID": uid, **texts}, may_repeat=True)
+                await calls.call("accounts.setAccountInfo", {"UID": uid, **texts, **parameters}, may_repeat=True)
 
         async with self.calls() as calls, anyio.create_task_group() as tasks:
             for _ in range(_CONNECTIONS):
@@ -195,6 +220,19 @@ def promised(name: str, holds: Mapping[str, bool]) -> Line:
     """How many people a promise holds for."""
     wrong = [uid for uid, value in holds.items() if not value]
     return Line(name, len(holds) - len(wrong), len(wrong), min(wrong, default=""))
+
+
+def pairs(fields: Mapping[str, str]) -> list[dict[str, str]]:
+    """Field pairs as the form of a template takes them."""
+    return [{"sourceField": source, "targetField": target} for source, target in fields.items()]
+
+
+def value_at(account: Mapping[str, Any], path: str) -> Any:
+    """What stands at a dotted path; None where there is nothing."""
+    value: Any = account
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _same(one: Any, other: Any) -> bool:

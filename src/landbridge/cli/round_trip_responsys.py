@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from landbridge.cli.round_trip import Comparison, Line, Scene, compared, promised
+from landbridge.cli.round_trip import Comparison, Line, Scene, compared, pairs, promised, value_at
 from landbridge.sandbox.faults import Fault
 from landbridge.sandbox.responsys import Responsys
 
@@ -39,8 +39,7 @@ class ResponsysRoundTrip:
         platform = scene.sandbox[self.vendor]
         assert isinstance(platform, Responsys)  # noqa: S101 - the sandbox was started with it
         connection = scene.connection(self.vendor, _SECRETS)
-        pairs = [{"sourceField": source, "targetField": target} for source, target in _FIELDS.items()]
-        out = {**connection, "fields": pairs}
+        out = {**connection, "fields": pairs(_FIELDS)}
         scene.say("1. accounts > list merge, 200 in a call: every active account becomes a member")
         await scene.run("responsys-members", out, may_reject=True)
         if scene.sandbox.faults.happened("partial_failure"):
@@ -79,9 +78,9 @@ def _lines(
     numbers = Counter(record["CUSTOMER_ID_"] for record in records)
     lines = [compared("members and active accounts", dict.fromkeys(active), dict.fromkeys(members))]
     for path, column in _FIELDS.items():
-        here = {uid: _at(account, path) for uid, account in active.items()}
+        here = {uid: value_at(account, path) for uid, account in active.items()}
         lines.append(compared(f"{path} = {column}", here, {uid: each.get(column) for uid, each in members.items()}))
-    wants = {uid: "I" if _at(account, "data.subscribed") is True else "O" for uid, account in active.items()}
+    wants = {uid: "I" if value_at(account, "data.subscribed") is True else "O" for uid, account in active.items()}
     return [
         *lines,
         compared(f"data.subscribed = {_STATUS}", wants, {uid: each[_STATUS] for uid, each in members.items()}),
@@ -89,13 +88,7 @@ def _lines(
         promised("new addresses are there", {uid: members[uid]["EMAIL_ADDRESS_"] == to for uid, to in moved.items()}),
         promised("who opted out is still out", {uid: members[uid][_STATUS] == "O" for uid in opted_out}),
         promised(
-            "and unsubscribed on the site", {uid: _at(active[uid], "data.subscribed") is False for uid in opted_out}
+            "and unsubscribed on the site",
+            {uid: value_at(active[uid], "data.subscribed") is False for uid in opted_out},
         ),
     ]
-
-
-def _at(account: Mapping[str, Any], path: str) -> Any:
-    value: Any = account
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

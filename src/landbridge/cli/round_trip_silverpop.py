@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 import anyio
 
-from landbridge.cli.round_trip import Comparison, Scene, compared, promised
+from landbridge.cli.round_trip import Comparison, Scene, compared, pairs, promised, value_at
 from landbridge.sandbox.faults import Fault
 from landbridge.sandbox.silverpop import Silverpop
 
@@ -50,7 +50,7 @@ class SilverpopRoundTrip:
         platform = scene.sandbox[self.vendor]
         assert isinstance(platform, Silverpop)  # noqa: S101 - the sandbox was started with it
         connection = scene.connection(self.vendor, _SECRETS)
-        out = {**connection, "fields": _pairs(_FIELDS), "subscription": "column", "subscriptionColumn": "Newsletter"}
+        out = {**connection, "fields": pairs(_FIELDS), "subscription": "column", "subscriptionColumn": "Newsletter"}
         scene.say("1. accounts > DSV > SFTP > ImportList: every active account becomes a contact")
         await scene.run("silverpop-outbound", out, may_reject=True)
         if scene.sandbox.faults.happened("partial_failure"):
@@ -65,7 +65,7 @@ class SilverpopRoundTrip:
         back = {**connection, "gmtConfirmed": True}
         scene.say("3. ExportList > SFTP > site: opt-outs, then scores and addresses, both changed since then")
         await scene.run("silverpop-opt-outs", back, since=begun)
-        await scene.run("silverpop-scores", {**back, "fields": _pairs(_BACK)}, since=begun)
+        await scene.run("silverpop-scores", {**back, "fields": pairs(_BACK)}, since=begun)
         accounts = await scene.accounts()
         moved = [uid for uid in sorted(accounts) if uid not in corrected and accounts[uid]["isActive"]][::_MOVED_OF]
         scene.say(f"4. on the site {len(moved):,} people change their address")
@@ -73,10 +73,6 @@ class SilverpopRoundTrip:
         scene.say("5. accounts > DSV > SFTP > ImportList once more")
         await scene.run("silverpop-outbound", out)
         return _compared(await scene.accounts(), platform, opted_out, {**corrected, **_addresses(moved)})
-
-
-def _pairs(fields: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"sourceField": source, "targetField": target} for source, target in fields.items()]
 
 
 def _addresses(moved: Sequence[str]) -> dict[str, str]:
@@ -115,7 +111,7 @@ def _compared(
         "data.silverpop.rank": "Lead Rank",
     }
     for path, column in paths.items():
-        here = {uid: _at(account, path) for uid, account in active.items()}
+        here = {uid: value_at(account, path) for uid, account in active.items()}
         there = {uid: contact["columns"].get(column, "") for uid, contact in contacts.items()}
         lines.append(compared(f"{path} = {column}", here, there))
     lines += [
@@ -124,13 +120,14 @@ def _compared(
         promised(
             "new addresses are on both sides",
             {
-                uid: _at(active[uid], "profile.email") == email == contacts[uid]["columns"]["EMAIL"]
+                uid: value_at(active[uid], "profile.email") == email == contacts[uid]["columns"]["EMAIL"]
                 for uid, email in addresses.items()
             },
         ),
         promised("who opted out is still out", {uid: contacts[uid]["optedOut"] is not None for uid in opted_out}),
         promised(
-            "and unsubscribed on the site", {uid: _at(active[uid], "data.subscribed") is False for uid in opted_out}
+            "and unsubscribed on the site",
+            {uid: value_at(active[uid], "data.subscribed") is False for uid in opted_out},
         ),
         promised(
             "nobody else was opted out",
@@ -138,10 +135,3 @@ def _compared(
         ),
     ]
     return Comparison(tuple(lines))
-
-
-def _at(account: Mapping[str, Any], path: str) -> Any:
-    value: Any = account
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

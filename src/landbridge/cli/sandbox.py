@@ -51,5 +51,9 @@ async def _serve(sandbox: Sandbox, folder: Path | None) -> None:
             typer.echo(f"\n{name}: {vendor.title}\n  page          {sandbox.url}/_sandbox/{name}")
             for key, value in vendor.connection().items():
                 typer.echo(f"  {key:<13} {value}")
+            if by_file := vendor.file_connection():
+                typer.echo("  by file:")
+                for key, value in by_file.items():
+                    typer.echo(f"  {key:<13} {value}")
         await stopped.wait()
     typer.echo("stopped")

@@ -50,6 +50,7 @@ _own(
     *("datasource.read.azure.blob", "datasource.write.azure.blob"),
     *("datasource.read.azure.sas", "datasource.write.azure.sas"),
 )
+_own("datasource.cheetahmail", "datasource.write.cheetahmail")
 _own("datasource.ftp", "datasource.read.ftp", "datasource.write.ftp")
 _own("datasource.gcs", "datasource.read.googlecloud.storage", "datasource.write.googlecloud.storage")
 _own("datasource.gigya_account", "datasource.read.gigya.account", "datasource.write.gigya.account")
@@ -62,7 +63,7 @@ _own("datasource.gigya_importaccount", "datasource.write.gigya.importaccount")
 _own("datasource.gigya_lookup", "datasource.lookup.gigya.account")
 _own("datasource.local", "datasource.read.local", "datasource.write.local")
 _own("datasource.lytics", "datasource.read.lytics.audience")
-_own("datasource.responsys", "datasource.lookup.responsys", "datasource.write.responsys")
+_own("datasource.responsys", "datasource.lookup.responsys", "datasource.read.responsys", "datasource.write.responsys")
 _own("datasource.s3", "datasource.read.amazon.s3", "datasource.write.amazon.s3")
 _own("datasource.silverpop", "datasource.read.silverpop", "datasource.write.silverpop")
 _own("datasource.silverpop_contact", "datasource.write.silverpop.contact")

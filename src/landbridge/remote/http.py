@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -67,6 +67,8 @@ class Reply:
     date: str | None = None
     wait_s: float | None = None
     """Seconds that the other side asks to wait, where it does."""
+    cookie: str = field(default="", repr=False)
+    """What the other side sets, as the header ``Cookie`` sends it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class Session:
             ) as response:
                 content = await content_of(response, host, max_bytes=MAX_REPLY_BYTES)
                 wait_s = _seconds(response.headers.get("Retry-After"))
-                reply = Reply(response.status, content, response.headers.get("Date"), wait_s)
+                cookie = "; ".join(f"{name}={each.value}" for name, each in response.cookies.items())
+                reply = Reply(response.status, content, response.headers.get("Date"), wait_s, cookie)
         except aiohttp.ClientConnectorCertificateError:
             raise _untrusted(host) from None
         except aiohttp.ClientConnectorDNSError as error:

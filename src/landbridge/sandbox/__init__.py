@@ -17,8 +17,9 @@ How a vendor is added
 ---------------------
 1. A module ``sandbox/<name>.py`` (or a package of that name) with one subclass of ``Vendor`` (``vendor.py``):
    ``name``, ``title``, ``folders`` of its SFTP user, ``routes()`` below ``/<name>``, ``connection()``, ``tables()``,
-   and ``file_arrived(path)`` where it reacts to files. What nobody outside knows for certain is a field of its
-   ``Switches`` dataclass, with the safest guess as default.
+   ``file_arrived(path)`` where it reacts to files, ``file_connection()`` where its files have credentials of their
+   own, and ``actions()`` for what people do in its own pages, such as to define jobs. What nobody outside knows for
+   certain is a field of its ``Switches`` dataclass, with the safest guess as default.
 2. Its line in ``vendors.py``.
 
 What the vendor gets is a ``Frame``: ``collection(name)`` remembers JSON objects (also after a restart, where the

@@ -17,6 +17,7 @@ FaultKind = Literal[
     "lost_reply",
     "slow_job",
     "broken_file",
+    "late_file",
 ]
 """What can go wrong; each vendor says in its own words what it then answers.
 
@@ -26,7 +27,8 @@ FaultKind = Literal[
 - ``partial_failure``: some records of a call or file are refused, the others are taken.
 - ``lost_reply``: the work is done and the connection is cut in the middle of the reply.
 - ``slow_job``: a job needs ``delay_s`` longer.
-- ``broken_file``: a file that the vendor writes is cut off.
+- ``broken_file``: a file that the vendor writes or reads is cut off.
+- ``late_file``: the file that tells that another one is complete comes ``delay_s`` later.
 """
 
 KINDS: Final = get_args(FaultKind)
@@ -43,7 +45,7 @@ class Fault:
         skip: Leave the first operations alone.
         times: How often it happens; None for always.
         probability: The share of operations it happens to.
-        delay_s: For ``slow_job``: how much longer, in seconds.
+        delay_s: For ``slow_job`` and ``late_file``: how much longer, in seconds.
     """
 
     kind: FaultKind

@@ -33,7 +33,8 @@ class Pages:
 
     ``GET /`` lists the vendors, ``GET /_sandbox/NAME`` shows what one holds, ``GET /_sandbox/NAME.json`` gives it as
     JSON. ``GET /_sandbox/state`` shows faults and switches; ``POST /_sandbox/faults`` adds a fault, ``DELETE`` clears
-    them; ``POST /_sandbox/NAME/switches`` changes switches.
+    them; ``POST /_sandbox/NAME/switches`` changes switches; ``POST /_sandbox/NAME/do/ACTION`` does what people do in
+    the vendor's own pages.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -49,6 +50,7 @@ class Pages:
             Route("/_sandbox/{vendor}.json", _local(self._json), methods=["GET"]),
             Route("/_sandbox/{vendor}", _local(self._page), methods=["GET"]),
             Route("/_sandbox/{vendor}/switches", _local(self._switch), methods=["POST"]),
+            Route("/_sandbox/{vendor}/do/{action}", _local(self._do), methods=["POST"]),
         ]
 
     async def _index(self, request: Request) -> Response:
@@ -87,6 +89,13 @@ class Pages:
     async def _switch(self, request: Request) -> Response:
         self._sandbox.switch(self._vendor(request).name, **await _given(request))
         return await self._state(request)
+
+    async def _do(self, request: Request) -> Response:
+        actions = self._vendor(request).actions()
+        name = request.path_params["action"]
+        if name not in actions:
+            raise ValueError(f"there is no action {name}; there are {', '.join(actions) or 'none'}")
+        return _json(actions[name](await _given(request)))
 
     def _vendor(self, request: Request) -> Vendor:
         name = request.path_params["vendor"]

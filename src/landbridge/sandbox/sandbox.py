@@ -145,7 +145,7 @@ class Sandbox:
             SftpAccount(
                 each.name,
                 root,
-                password=password,
+                password=password if vendor.has_password else None,
                 authorized_keys=vendor.authorized_keys(),
                 on_file=vendor.file_arrived,
             )

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -19,6 +19,9 @@ from landbridge.sandbox.faults import Fault, FaultKind, Faults
 from landbridge.sandbox.state import Collection, State
 
 _LOG = logging.getLogger(__name__)
+
+Action: TypeAlias = Callable[[Mapping[str, Any]], Any]
+"""What people do in a vendor's own pages: takes a JSON object and gives what JSON can hold, or raises ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ class Vendor(ABC):
     """What people call it."""
     folders: ClassVar[tuple[str, ...]] = ()
     """Folders that its SFTP user finds."""
+    has_password: ClassVar[bool] = True
+    """Whether its SFTP user gets in with a password; otherwise with keys only."""
     Switches: ClassVar[type] = NoSwitches
     """A frozen dataclass: how the vendor behaves where nobody outside knows for certain, and limits."""
 
@@ -156,6 +161,14 @@ class Vendor(ABC):
     @abstractmethod
     def connection(self) -> Mapping[str, str]:
         """What a client needs, by the names of the component's parameters: address, credentials, ids."""
+
+    def file_connection(self) -> Mapping[str, str]:
+        """What a client of its files needs, by the names of the forms' fields; empty where ``connection`` tells it."""
+        return {}
+
+    def actions(self) -> Mapping[str, Action]:
+        """What people do in the vendor's own pages, by name: ``POST /_sandbox/NAME/do/ACTION`` with a JSON object."""
+        return {}
 
     @abstractmethod
     def tables(self) -> Iterable[Table]:

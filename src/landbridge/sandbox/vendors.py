@@ -11,6 +11,7 @@ from landbridge.sandbox.vendor import Vendor
 
 ALL: Final = "all"
 _MODULES: Final[dict[str, str]] = {
+    "cheetahmail": "landbridge.sandbox.cheetahmail",
     "lytics": "landbridge.sandbox.lytics",
     "responsys": "landbridge.sandbox.responsys",
     "silverpop": "landbridge.sandbox.silverpop",

@@ -1,4 +1,13 @@
-"""From a template and the values of its form to a dataflow that runs."""
+"""From a template and the values of its form to a dataflow that runs.
+
+``{{name}}`` stands for a value of the form. ``{{name|sources}}`` and ``{{name|targets}}`` are one side of an array of
+field pairs, ``{{name|joined}}`` is a list as one text, and ``{{name|purpose}}`` the name of the consent that a field
+tells, as guards know it.
+
+A step with ``when`` is left out where the form has other values (``"*"`` in place of values: none at all), and the
+steps before it lead to those behind it. A step with ``branchWhen`` is the first of a branch: where it is left out,
+nothing leads to what is behind it. In a list or object ``{"when": …, "value": …}`` is a member that may be left out.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +19,13 @@ from typing import Any, Final
 from landbridge.dataflow import Dataflow
 from landbridge.templates.forms import PAIR, Form
 
-_PLACE: Final = re.compile(r"\{\{\s*([A-Za-z]\w*)\s*(?:\|\s*(sources|targets|joined)\s*)?\}\}")
+_PLACE: Final = re.compile(r"\{\{\s*([A-Za-z]\w*)\s*(?:\|\s*(sources|targets|joined|purpose)\s*)?\}\}")
 _PART: Final = re.compile(rf"(,\s*)?{_PLACE.pattern}")
 """A placeholder within a text, with the comma before it, which goes when there is no value."""
 
 _WHEN: Final = "when"
+_BRANCH: Final = "branchWhen"
+_ANY: Final = "*"
 _VALUE: Final = "value"
 
 
@@ -43,10 +54,15 @@ def filled(flow: Dataflow, form: Form, values: Mapping[str, Any]) -> Filled:
     """
     fields = {field.name for field in form.fields}
     document = flow.as_json()
-    steps = [step for step in document["steps"] if _is_wanted(step.get(_WHEN, {}), values)]
+    steps = [
+        step
+        for step in document["steps"]
+        if all(_is_wanted(step.get(condition, {}), values) for condition in (_WHEN, _BRANCH))
+    ]
     left_out = {step["id"]: step for step in document["steps"] if step not in steps}
     for step in steps:
         step.pop(_WHEN, None)
+        step.pop(_BRANCH, None)
         for edge in ("next", "error"):
             if edge in step:
                 step[edge] = list(dict.fromkeys(_targets(step[edge] or [], left_out)))
@@ -56,15 +72,21 @@ def filled(flow: Dataflow, form: Form, values: Mapping[str, Any]) -> Filled:
     return Filled(Dataflow.from_json(made)[0], timed)
 
 
-def _is_wanted(when: Mapping[str, list[Any]], values: Mapping[str, Any]) -> bool:
-    return all(values.get(name) in wanted for name, wanted in when.items())
+def _is_wanted(when: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    return all(
+        values.get(name) not in ("", None) if wanted == _ANY else values.get(name) in wanted
+        for name, wanted in when.items()
+    )
 
 
 def _targets(ids: list[str], left_out: Mapping[str, Any]) -> list[str]:
     """The steps that an edge leads to when some on its way are left out."""
     found: list[str] = []
     for each in ids:
-        found += _targets(left_out[each].get("next") or [], left_out) if each in left_out else [each]
+        if each not in left_out:
+            found.append(each)
+        elif _BRANCH not in left_out[each]:
+            found += _targets(left_out[each].get("next") or [], left_out)
     return found
 
 
@@ -109,6 +131,8 @@ def _text(text: str, values: Mapping[str, Any], fields: set[str]) -> Any:
 def _side(value: Any, side: str | None) -> Any:
     if side == "joined":
         return ",".join(value)
+    if side == "purpose":
+        return str(value).removesuffix(".isSubscribed").removesuffix(".isConsentGranted")
     if side is None:
         return value
     key = PAIR[0] if side == "sources" else PAIR[1]

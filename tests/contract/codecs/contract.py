@@ -135,6 +135,13 @@ class CodecContract:
         if self.is_deterministic:
             assert packed == self.shrunk(content)[1]
 
+    def test_what_the_sender_says_of_the_number_of_records_stays_known(self):
+        content = csv_like(1_000)
+        shrink, expand = make(self.shrink, self.shrink_params), make(self.expand, self.expand_params)
+        start, packed, _ = files(shrink.transform(FileStart("users.csv", records=7), cut(content, CHUNK_BYTES)))[0]
+        back = files(expand.transform(start, cut(packed, CHUNK_BYTES)))[0][0]
+        assert (start.records, back.records) == (7, 7)
+
     def test_equal_content_gives_equal_files(self):
         content = csv_like(3 * CHUNK_BYTES)
         assert (self.shrunk(content)[1] == self.shrunk(content, size=999)[1]) == self.is_deterministic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Final, Protocol, runtime_checkable
@@ -39,6 +39,7 @@ class Piece(msgspec.Struct, frozen=True):
         end: Where it ends; None for the whole file.
         lines: Lines that are left out before it.
         header: Text to put before it.
+        records: How many records the whole file must have, where that is known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Piece(msgspec.Struct, frozen=True):
     end: int | None = None
     lines: int = 0
     header: bytes = b""
+    records: int | None = None
 
 
 def pieces_of(split: Split) -> list[Piece]:
@@ -56,7 +58,12 @@ def pieces_of(split: Split) -> list[Piece]:
 
 
 async def divided(
-    connection: AbstractAsyncContextManager[Store], entries: Sequence[Entry], *, target: int, parser: CutsLines | None
+    connection: AbstractAsyncContextManager[Store],
+    entries: Sequence[Entry],
+    *,
+    target: int,
+    parser: CutsLines | None,
+    told: Mapping[str, int | None],
 ) -> list[Split]:
     """Divide files into about ``target`` parts of about the same size, in their order.
 
@@ -65,6 +72,7 @@ async def divided(
         entries: The files, in the order in which they are read.
         target: How many parts are wanted.
         parser: What reads the files, where it can read a part of one.
+        told: How many records a file must have, by its name; such a file is not cut.
     """
     total = sum(entry.size for entry in entries)
     wanted_bytes = max(total // target, SMALLEST_PART_BYTES)
@@ -72,14 +80,16 @@ async def divided(
     async with connection as store:
         for entry in entries:
             cuts = await _cuts(store, entry, wanted_bytes, parser)
-            pieces += _cut(entry, cuts)
+            pieces += _cut(entry, cuts, told.get(entry.name))
     groups = _grouped(pieces, max(total // target, SMALLEST_GROUP_BYTES))
     return [{"pieces": msgspec.to_builtins(group)} for group in groups]
 
 
 async def opened(store: Store, piece: Piece) -> OpenFile:
     """A piece as a reader offers it."""
-    start = FileStart(piece.name, modified=piece.modified, size=piece.size, lines_left_out=piece.lines)
+    start = FileStart(
+        piece.name, modified=piece.modified, size=piece.size, lines_left_out=piece.lines, records=piece.records
+    )
     if piece.end is None or not isinstance(store, ReadsRanges):
         return OpenFile(start=start, chunks=store.read(piece.name))
     content = store.read_range(piece.name, piece.start, piece.end, modified=piece.modified)
@@ -113,9 +123,9 @@ async def _cuts(store: Store, entry: Entry, wanted_bytes: int, parser: CutsLines
     return looking.finish() or []
 
 
-def _cut(entry: Entry, cuts: Sequence[Cut]) -> list[Piece]:
+def _cut(entry: Entry, cuts: Sequence[Cut], told: int | None) -> list[Piece]:
     if not cuts:
-        return [Piece(entry.name, entry.size, entry.modified)]
+        return [Piece(entry.name, entry.size, entry.modified, records=told)]
     starts = [Cut(0, 0), *(cut for cut in cuts if cut.offset < entry.size)]
     ends = [*(cut.offset for cut in starts[1:]), entry.size]
     return [

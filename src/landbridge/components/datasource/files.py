@@ -12,7 +12,7 @@ import anyio.to_thread
 from pydantic import field_validator
 
 from landbridge.components.base import CutsLines, FileReader, FileStart, OpenFile, Split
-from landbridge.components.datasource import file_splits
+from landbridge.components.datasource import file_splits, ready_files
 from landbridge.components.params import ComponentParams, Param
 from landbridge.components.regex import Pattern, compile_pattern
 from landbridge.remote.publish import Entry, Store, is_temporary
@@ -28,12 +28,25 @@ class FileSelection(ComponentParams):
     )
     sort_by: Literal["time", "name"] = Param("Order in which the files are read.", default="time")
     sort_order: Literal["ASC", "DESC"] = Param("Ascending or descending order.", default="ASC")
+    ready_file: str | None = Param(
+        "Read a file only when this one stands beside it, too: {file} is its name, {stem} the part before its first "
+        "dot. Where the ready file holds a number, the file must have so many records.",
+        default=None,
+        example="{stem}.ready",
+    )
 
     @field_validator("file_name_regex")
     @classmethod
     def _compiles(cls, value: str) -> str:
         compiled(value)
         return value
+
+    @field_validator("ready_file")
+    @classmethod
+    def _names_the_file(cls, value: str | None) -> str | None:
+        if value:
+            ready_files.check_pattern(value)
+        return value or None
 
     @field_validator("sort_by", mode="before")
     @classmethod
@@ -69,6 +82,9 @@ def selected(
         selection: Name pattern and order; files of the same time are ordered by name.
         changed_since: Leave out files that were last modified before this instant.
     """
+    if selection.ready_file:
+        entries = ready_files.complete(entries, selection.ready_file, changed_since=changed_since)
+        changed_since = None
     pattern = compiled(selection.file_name_regex) if selection.file_name_regex else None
     chosen = [
         entry
@@ -108,11 +124,19 @@ class StoreReader(FileReader):
                     yield await file_splits.opened(store, piece)
                 return
             for entry in await to_read(store, self):
-                start = FileStart(name=entry.name, modified=entry.modified, size=entry.size)
+                records = await self._told(store, entry)
+                start = FileStart(name=entry.name, modified=entry.modified, size=entry.size, records=records)
                 yield OpenFile(start=start, chunks=store.read(entry.name))
 
     async def splits(self, *, target: int, parser: CutsLines | None) -> list[Split]:
         """Divide the files, and large ones where they can be cut; see ``Splittable``."""
         async with self.connect() as store:
             entries = await to_read(store, self)
-        return await file_splits.divided(self.connect(), entries, target=target, parser=parser)
+            told = {entry.name: await self._told(store, entry) for entry in entries}
+        if any(number is not None for number in told.values()):
+            parser = None  # only a whole file can be compared with its number of records
+        return await file_splits.divided(self.connect(), entries, target=target, parser=parser, told=told)
+
+    async def _told(self, store: Store, entry: Entry) -> int | None:
+        pattern = self.params.ready_file
+        return await ready_files.told_records(store, entry.name, pattern) if pattern else None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
-from landbridge.components.base import Lookup, RecordError, RecordWriter
+from landbridge.components.base import Lookup, RecordError, RecordReader, RecordWriter
 from landbridge.components.check import Finding
 from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
@@ -240,6 +240,75 @@ class ResponsysWriter(RecordWriter):
         if params.supplemental_table:
             return await api.merge_table(params.folder or "", params.supplemental_table, names, rows, rule)
         return await api.merge(params.list_name, names, rows, rule)
+
+
+class ResponsysReaderParams(ResponsysParams):
+    """Parameters of the reader."""
+
+    ids: list[str] = Param(
+        "Values of matchColumn: the members to read. Also as one text with commas.", example=["u1", "u2"]
+    )
+    fields: list[str] = Param(
+        "Columns of the list to read; all of them when none is named.",
+        default=[],
+        example=["CUSTOMER_ID_", "EMAIL_PERMISSION_STATUS_"],
+    )
+    permission_status: Literal["any", "I", "O"] = Param(
+        "Only members with this e-mail permission status.", default="any"
+    )
+
+    @field_validator("ids", "fields", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("ids")
+    @classmethod
+    def _not_empty(cls, value: list[str]) -> list[str]:
+        if not value:
+            raise ValueError("name at least one member")
+        return value
+
+
+@component("datasource.read.responsys", title="Read members from Responsys")
+class ResponsysReader(RecordReader):
+    """Read members of a Responsys list whose keys are known, 200 in a call. Who is no member is left out.
+
+    The API gives members by their keys only: it cannot list them, and it cannot be asked what has changed, so a delta
+    reads the same members as a full extract. Changes of a list come by an export job's file, and subscriptions by
+    event feeds.
+    """
+
+    Params = ResponsysReaderParams
+    params: ResponsysReaderParams
+
+    def columns(self) -> Sequence[str] | None:
+        """The columns that are named."""
+        return self.params.fields or None
+
+    async def read(self) -> AsyncGenerator[Batch]:
+        """Yield the members, a batch for each call."""
+        params, column = self.params, self.params.match_column
+        ids = list(dict.fromkeys(params.ids))
+        async with _open(params) as api:
+            shown = params.fields or await api.fields(params.list_name)
+            wanted = list(dict.fromkeys((*shown, STATUS)))
+            for begin in range(0, len(ids), MAX_RECORDS):
+                part = ids[begin : begin + MAX_RECORDS]
+                found = await api.get(params.list_name, _ATTRIBUTES[column], part, wanted)
+                self.services.progress()
+                rows = [
+                    {name: member[name] for name in shown if member[name] is not None}
+                    for member in found
+                    if params.permission_status in ("any", member[STATUS])
+                ]
+                if rows:
+                    yield Batch.from_objects(rows)
+
+    async def test(self) -> AsyncGenerator[Finding]:
+        """Login, list and the columns."""
+        async for finding in _tested(self.params, self.params.fields):
+            yield finding
 
 
 class ResponsysLookupParams(ResponsysParams):

@@ -57,7 +57,7 @@ class CompressGzip(FileTransform):
 
     def transform(self, file: FileStart, chunks: Iterator[bytes]) -> Iterator[FileEvent]:
         """Yield the compressed file."""
-        yield FileStart(file.name + SUFFIX, modified=file.modified)
+        yield file.renamed(file.name + SUFFIX)
         whole = blocks(chunks)
         level, threads = self.params.level, self.params.threads
         yield from joined(_compress(whole, level) if threads == 1 else _compress_threaded(whole, level, threads))
@@ -78,7 +78,7 @@ class UncompressGzip(FileTransform):
         Raises:
             DataError: LB-4401 damaged, LB-4402 ends too early, LB-4403 not a gzip file.
         """
-        yield FileStart(without_suffix(file.name, SUFFIX), modified=file.modified)
+        yield file.renamed(without_suffix(file.name, SUFFIX))
         expander = _Expander(file.name)
         yield from joined(expander.expand(Source(blocks(chunks))))
         if expander.ignored:

@@ -51,7 +51,7 @@ class CompressLzo(_Lzo):
         """Yield the compressed file and, where wanted, its index."""
         name = file.name + SUFFIX
         positions: list[int] = []
-        yield FileStart(name, modified=file.modified)
+        yield file.renamed(name)
         yield from joined(lzop.encode(chunks, modified=file.modified, positions=positions))
         yield FileEnd()
         if self.params.create_index_file:
@@ -76,7 +76,7 @@ class UncompressLzo(_Lzo):
                 feature that is not supported.
         """
         source = Source(chunks)
-        yield FileStart(without_suffix(file.name, SUFFIX), modified=file.modified)
+        yield file.renamed(without_suffix(file.name, SUFFIX))
         yield from joined(lzop.decode(source, name=file.name))
         ignored = sum(map(len, iter(source.take_some, b"")))
         if ignored:

@@ -22,14 +22,16 @@ class Empty(Formatter):
         """Parameters of file.empty."""
 
         file_name: str = Param("Name of the marker; may hold variables and `/`.", example="gigya.ok")
+        only_with_records: bool = Param("Write no marker when there were no records.", default=False)
 
     params: Params
     reads_text = True
 
     def format(self, batches: Iterator[Batch]) -> Iterator[FileEvent]:
         """Yield the marker once ``batches`` has ended; an error on the way there means no marker."""
-        for _ in batches:
-            pass
+        count = sum(batch.num_rows for batch in batches)
+        if self.params.only_with_records and not count:
+            return
         yield FileStart(self.params.file_name)
         yield FileEnd()
 
@@ -47,6 +49,7 @@ class Count(Formatter):
             default="",
             example="\n",
         )
+        only_with_records: bool = Param("Write no file when there were no records.", default=False)
 
     params: Params
     reads_text = True
@@ -54,6 +57,8 @@ class Count(Formatter):
     def format(self, batches: Iterator[Batch]) -> Iterator[FileEvent]:
         """Yield the file once ``batches`` has ended."""
         count = sum(batch.num_rows for batch in batches)
+        if self.params.only_with_records and not count:
+            return
         yield FileStart(self.params.file_name)
         yield f"{count}{self.params.line_end}".encode()
         yield FileEnd()

@@ -84,7 +84,7 @@ class EncryptPgp(_Pgp):
             StorageError: LB-7401, the process for OpenPGP could not be run.
         """
         key = _public_key(self.params.public_key)
-        yield FileStart(file.name + SUFFIX, modified=file.modified)
+        yield file.renamed(file.name + SUFFIX)
         process = _Process(file.name, pgp_process.encryption(key, armor=self.params.armor))
         yield from joined(process.run(chunks))
         yield FileEnd()
@@ -130,7 +130,7 @@ class DecryptPgp(_Pgp):
             raise truncated(file.name, offset=0, kind="a PGP message")
         if not first[0] & _BINARY_MARK and _ARMOR not in first:
             raise foreign(file.name, kind="a PGP message")
-        yield FileStart(without_suffix(file.name, *SUFFIXES), modified=file.modified)
+        yield file.renamed(without_suffix(file.name, *SUFFIXES))
         process = _Process(file.name, pgp_process.decryption(key, passphrase=passphrase))
         yield from joined(process.run(chain([first], chunks)))
         yield FileEnd()

@@ -69,7 +69,7 @@ class CompressZip(FileTransform):
         modified = min(max(file.modified or self.services.started, _EARLIEST), _LATEST).astimezone(UTC)
         method = stream_zip.ZIP_64 if self.params.zip64 else stream_zip.ZIP_32
         entry = (PurePosixPath(file.name).name, modified, _FILE_MODE, method, blocks(chunks))
-        yield FileStart(file.name + SUFFIX, modified=file.modified)
+        yield file.renamed(file.name + SUFFIX)
         try:
             yield from stream_zip.stream_zip(
                 [entry],
@@ -142,7 +142,10 @@ class UncompressZip(FileTransform):
                     continue
                 self._check_new(name, names, file.name)
                 names.add(name)
-                yield FileStart(f"{folder}/{name}" if folder else name, modified=file.modified)
+                # What the sender says of the number of records is about the first file of the archive.
+                told = file.records if len(names) == 1 else None
+                inner = f"{folder}/{name}" if folder else name
+                yield FileStart(inner, modified=file.modified, records=told)
                 yield from joined(bounded)
                 yield FileEnd()
             archive.check_end(file.name)

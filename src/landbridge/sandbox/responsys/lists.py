@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from landbridge.sandbox.responsys.events import Events
 from landbridge.sandbox.responsys.faults import Refused
 from landbridge.sandbox.state import Collection
 from landbridge.sandbox.vendor import Frame
@@ -30,12 +31,16 @@ FIELDS: Final = (
 )
 """Fields that every list has."""
 
-OWN_FIELDS: Final = ("FIRST_NAME", "LAST_NAME", "GENDER", "NEWSLETTER", "SCORE")
+UID_FIELD: Final = "GIGYA_UID"
+OWN_FIELDS: Final = ("FIRST_NAME", "LAST_NAME", "GENDER", "NEWSLETTER", "SCORE", UID_FIELD)
 """Fields that somebody has added to the emulated list."""
+
+MATCHED: Final = (*KEYS.values(), UID_FIELD)
+"""Columns by which an import job finds members."""
 
 _HASHES: Final = ("EMAIL_MD5_HASH_", "EMAIL_SHA256_HASH_")
 _READ_ONLY: Final = frozenset(("RIID_", *_HASHES, "EMAIL_DOMAIN_", "CREATED_DATE_", "MODIFIED_DATE_"))
-_STATUS: Final = "EMAIL_PERMISSION_STATUS_"
+STATUS: Final = "EMAIL_PERMISSION_STATUS_"
 Record = dict[str, Any]
 
 
@@ -50,6 +55,8 @@ class Members:
         self._frame = frame
         self.records: Collection = frame.collection("members")
         """Fields of each member by RIID."""
+        self.events = Events(frame)
+        """What happens to them at the platform; the event feeds tell it."""
         self._by: dict[str, dict[str, list[str]]] = {}
         for riid, record in self.records.items():
             self._index(riid, record)
@@ -64,7 +71,9 @@ class Members:
         """Make or change a member; gives its RIID."""
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         number = riid or str(self._frame.number("riid", first=100_001))
-        old = self.records.get(number, {"RIID_": number, "CREATED_DATE_": now, "EMAIL_DELIVERABILITY_STATUS_": "D"})
+        old = self.records.get(
+            number, {"RIID_": number, "CREATED_DATE_": now, "EMAIL_DELIVERABILITY_STATUS_": "D", STATUS: "O"}
+        )
         record = {**old, **changes, "MODIFIED_DATE_": now}
         address = str(record.get("EMAIL_ADDRESS_") or "").lower()
         record["EMAIL_DOMAIN_"] = address.rpartition("@")[2]
@@ -80,7 +89,20 @@ class Members:
 
     def opt_out(self, riid: str, reason: str) -> None:
         """What a click on the link in a mail does."""
-        self.put(riid, {_STATUS: "O", "EMAIL_PERMISSION_REASON_": reason})
+        self.put(riid, {STATUS: "O", "EMAIL_PERMISSION_REASON_": reason})
+        self.events.add("OPT_OUT", self.records[riid], SOURCE="LINK", REASON=reason)
+
+    def opt_in(self, riid: str, reason: str) -> None:
+        """What a form of the platform does that a member fills in."""
+        self.put(riid, {STATUS: "I", "EMAIL_PERMISSION_REASON_": reason})
+        self.events.add("OPT_IN", self.records[riid], SOURCE="FORM", REASON=reason)
+
+    def bounce(self, riid: str, reason: str, *, is_hard: bool) -> None:
+        """What a mail does that cannot be delivered; after a hard bounce the address counts as undeliverable."""
+        if is_hard:
+            self.put(riid, {"EMAIL_DELIVERABILITY_STATUS_": "U"})
+        kind = "H" if is_hard else "S"
+        self.events.add("BOUNCE", self.records[riid], BOUNCE_TYPE=kind, REASON=reason, REASON_CODE="")
 
     def merge(self, names: Sequence[str], row: Sequence[Any], rule: Mapping[str, Any]) -> str:
         """Merge one record by the call's rule; gives the RIID, or a text that begins with MERGEFAILED."""
@@ -97,18 +119,18 @@ class Members:
         matched = self._matched(whole, columns)
         if len(matched) > 1:
             return "MERGEFAILED: Record 1 = Multiple matches found\r\n"
-        if _STATUS in given:
-            status = {rule.get("optinValue") or "I": "I", rule.get("optoutValue") or "O": "O"}.get(given[_STATUS])
+        if STATUS in given:
+            status = {rule.get("optinValue") or "I": "I", rule.get("optoutValue") or "O": "O"}.get(given[STATUS])
             if status is None:
                 return "MERGEFAILED: Record 1 = Invalid value for EMAIL_PERMISSION_STATUS_\r\n"
-            given[_STATUS] = status
+            given[STATUS] = status
         if matched:
             return self.put(matched[0], given) if rule.get("updateOnMatch") != "NO_UPDATE" else matched[0]
         if not rule.get("insertOnNoMatch") or any(column in _HASHES for column in columns):
             return "MERGEFAILED: Record 1 = No match found\r\n"
         # The vendor's default for people without a status is an opt-out.
         default = "I" if rule.get("defaultPermissionStatus") == "OPTIN" else "O"
-        return self.put(None, {_STATUS: default, **given})
+        return self.put(None, {STATUS: default, **given})
 
     def _matched(self, whole: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
         first, *others = columns
@@ -119,7 +141,7 @@ class Members:
         ]
 
     def _index(self, riid: str, record: Mapping[str, Any]) -> None:
-        for column in KEYS.values():
+        for column in MATCHED:
             if (value := record.get(column)) not in (None, ""):
                 found = self._by.setdefault(column, {}).setdefault(_key(column, value), [])
                 if riid not in found:

@@ -1,24 +1,27 @@
-"""The emulated Responsys: its REST API, version 1.3."""
+"""The emulated Responsys: its REST API, version 1.3, and the folders of its Connect jobs."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import asyncssh
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from landbridge.sandbox.responsys.connect import FOLDERS, Connect
 from landbridge.sandbox.responsys.faults import Refused
 from landbridge.sandbox.responsys.lists import FIELDS, KEYS, MAX_RECORDS, OWN_FIELDS, Members, checked_rows
-from landbridge.sandbox.vendor import Frame, Table, Vendor
+from landbridge.sandbox.responsys.switches import Switches
+from landbridge.sandbox.vendor import Action, Frame, Table, Vendor
 
 LIST: Final = "Customers"
 EXTENSION: Final = "Preferences"
@@ -30,28 +33,13 @@ _BROKEN: Final = 500
 Body = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """How Responsys behaves where nobody outside knows for certain, and its limits.
-
-    Attributes:
-        token_life_s: How long a token is good; the vendor's pages say two hours, and three.
-        expired_status: HTTP status of a call with a token that is not good: 401, or 500 as an UNEXPECTED_EXCEPTION.
-        limit_status: HTTP status of API_LIMIT_EXCEEDED; 400 by the pages, 401 and 429 have been seen.
-        call_delay_s: How long a call takes at least.
-    """
-
-    token_life_s: int = 7200
-    expired_status: int = 401
-    limit_status: int = 400
-    call_delay_s: float = 0.0
-
-
 class Responsys(Vendor):
     """Oracle Responsys."""
 
     name = "responsys"
     title = "Responsys"
+    folders = FOLDERS
+    has_password = False  # the vendor's SFTP server takes public keys only
     Switches = Switches
 
     def __init__(self, frame: Frame) -> None:
@@ -61,6 +49,8 @@ class Responsys(Vendor):
         """Rows of the profile extension table by RIID."""
         self.supplemental = frame.collection(f"supplemental {SUPPLEMENTAL}")
         """Rows of the supplemental table by the JSON text of its key."""
+        self.connect = Connect(frame, self.members, lambda: self.switches)
+        self._key = _kept_key(frame)
         self._tokens: dict[str, float] = {}
         self._calls: Counter[str] = Counter()
 
@@ -93,11 +83,58 @@ class Responsys(Vendor):
             "listName": LIST,
         }
 
+    def file_connection(self) -> dict[str, str]:
+        """Fields of the templates that exchange files: the SFTP server and the key of its user."""
+        sftp = self.frame.sftp
+        return {
+            "host": sftp.host,
+            "port": str(sftp.port),
+            "username": sftp.username,
+            "privateKey": base64.b64encode(self._key.export_private_key("pkcs1-pem")).decode(),
+            "hostKey": sftp.host_key,
+        }
+
+    def authorized_keys(self) -> str:
+        """The public key of the SFTP user."""
+        return self._key.export_public_key("openssh").decode()
+
+    def file_arrived(self, path: str) -> None:
+        """Begin the imports that have waited for it."""
+        del path
+        self.connect.look()
+
+    def actions(self) -> Mapping[str, Action]:
+        """What people do in the pages of Connect, and what members do."""
+        return {
+            "define-job": self.connect.define,
+            "remove-job": lambda given: self.connect.remove(_text_of(given, "name")),
+            "run-job": lambda given: {
+                "runs": self.connect.run(_text_of(given, "name"), again=given.get("again") is True)
+            },
+            "happen": self._happen,
+        }
+
+    def _happen(self, given: Mapping[str, Any]) -> None:
+        """An event for a member: ``{"event": "OPT_OUT", "customerId": "u1", "reason": "unsubscribe link"}``."""
+        reason = str(given.get("reason", ""))
+        found = self.members.find("CUSTOMER_ID_", _text_of(given, "customerId"))
+        happenings: dict[str, Callable[[str], None]] = {
+            "OPT_OUT": lambda riid: self.members.opt_out(riid, reason),
+            "OPT_IN": lambda riid: self.members.opt_in(riid, reason),
+            "BOUNCE": lambda riid: self.members.bounce(riid, reason, is_hard=given.get("isHard") is True),
+        }
+        happening = happenings.get(_text_of(given, "event"))
+        if happening is None or not found:
+            raise ValueError(f"event is one of {', '.join(happenings)}" if found else "there is no such member")
+        for riid in found:
+            happening(riid)
+
     def tables(self) -> Iterable[Table]:
-        """Members, rows of both tables, how often what was called since the start."""
+        """Members, rows of both tables, jobs of Connect, how often what was called since the start."""
         yield Table("members", list(self.members.records.values()))
         yield Table(f"extension {EXTENSION}", [{"RIID_": riid, **row} for riid, row in self.extension.items()])
         yield Table(f"supplemental {SUPPLEMENTAL}", list(self.supplemental.values()))
+        yield from self.connect.tables()
         yield Table("calls", [{"operation": name, "number": number} for name, number in self._calls.items()])
 
     async def _token(self, request: Request) -> Response:
@@ -303,6 +340,22 @@ def _body(content: bytes) -> Body:
 
 def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _text_of(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"give {name}, a text")
+    return value
+
+
+def _kept_key(frame: Frame) -> asyncssh.SSHKey:
+    """The key pair of the SFTP user, the same after a restart; RSA in PEM, which all consumers can load."""
+    keys = frame.collection("keys")
+    if "sftp" not in keys:
+        made = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+        keys["sftp"] = {"key": made.export_private_key("pkcs1-pem").decode()}
+    return asyncssh.import_private_key(keys["sftp"]["key"])
 
 
 def _equal(one: str, other: str) -> bool:

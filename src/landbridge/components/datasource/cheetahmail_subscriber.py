@@ -1,0 +1,189 @@
+"""One person on the way to CheetahMail: what the platform is asked first, and which calls follow.
+
+The platform knows people by their address. So it is asked who has the address before anything is written: that keeps
+apart two people of one address, finds whom to give a new one, keeps those off a list who have left it, and saves the
+call where nothing differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from landbridge.components.base import RecordError
+from landbridge.remote.cheetahmail import Client, Subscriber
+from landbridge.remote.cheetahmail_errors import RecordRefused
+
+EMAIL: Final = "EMAIL"
+_REFUSED: Final = "LB-4631"
+
+
+@dataclass(slots=True)
+class Person:
+    """One record on its way.
+
+    Attributes:
+        email: The address.
+        fields: The other columns.
+        uid: The UID, where the record has one.
+        previous: The address that the platform knew last; the address itself where nobody knows.
+        was_known: The platform had this person before.
+        wants: What the record says of the list; None for nothing.
+        error: Why it was refused.
+        is_taken: It was refused because somebody else had the address at that moment.
+    """
+
+    email: str
+    fields: dict[str, str] = field(repr=False)
+    uid: str
+    previous: str
+    was_known: bool
+    wants: bool | None
+    error: RecordError | None = None
+    is_taken: bool = False
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the platform knew another address than the site."""
+        return self.previous.lower() != self.email.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be written of a person.
+
+    Attributes:
+        known: The subscriber; None where one is made.
+        is_move: The subscriber gets another address.
+        is_needed: Something differs, as far as the platform tells.
+        subscribe: Lists to join.
+        unsubscribe: Lists to leave.
+    """
+
+    known: Subscriber | None
+    is_move: bool
+    is_needed: bool
+    subscribe: tuple[str, ...]
+    unsubscribe: tuple[str, ...]
+
+
+class SubscriberWrites:
+    """Writes people, one at a time.
+
+    Args:
+        client: An open client.
+        uid_column: Column with the UID; None for none.
+        list_id: The list that wishes are about.
+        creates: Makes a subscriber where there is none.
+        resubscribes: Also puts those on the list who have left it.
+    """
+
+    def __init__(
+        self, client: Client, *, uid_column: str | None, list_id: str | None, creates: bool, resubscribes: bool
+    ) -> None:
+        self._client = client
+        self._uid_column = uid_column
+        self._list = list_id
+        self._creates = creates
+        self._resubscribes = resubscribes
+
+    async def planned(self, person: Person) -> Change | None:
+        """Ask the platform, and decide; None where the record is refused, which ``person`` then tells.
+
+        Raises:
+            LandbridgeError: See ``Client.set_user``.
+        """
+        known = await self._client.get_user(person.email)
+        if known is not None and not self._is_own(person, known):
+            person.is_taken = True
+            person.error = RecordError(_REFUSED, "another subscriber has the address")
+            return None
+        is_move = False
+        if known is None and person.has_moved:
+            old = await self._client.get_user(person.previous)
+            if old is not None and self._is_own(person, old):
+                known, is_move = old, True
+        if known is None and (person.was_known or not self._creates):
+            # Somebody has corrected the address there, or has removed the subscriber: neither is undone from here.
+            reason = "the platform does not know the address any more: bring its changes back first"
+            nobody = "there is no subscriber with the address"
+            person.error = RecordError(_REFUSED, reason if person.was_known else nobody)
+            return None
+        subscribe, unsubscribe = self._lists_of(person, known)
+        differs = known is None or any(known.fields.get(name, "") != text for name, text in person.fields.items())
+        is_needed = differs or is_move or bool(subscribe or unsubscribe)
+        return Change(known, is_move, is_needed, subscribe, unsubscribe)
+
+    async def write(self, person: Person) -> None:
+        """Make or change a subscriber; what is not refused by the platform is told by ``person.error``.
+
+        Raises:
+            LandbridgeError: See ``Client.set_user``.
+        """
+        change = await self.planned(person)
+        if change is None or not change.is_needed:
+            return
+        if change.is_move:
+            await self._move(person, change)
+        else:
+            await self._set(person, change)
+
+    async def leave(self, person: Person) -> None:
+        """Take a subscriber off the list; who is not there is off it.
+
+        Raises:
+            LandbridgeError: See ``Client.set_user``.
+        """
+        address = await self.address_of(person)
+        if address is not None:
+            await self._client.set_user(address, {}, unsubscribe=self._lists())
+
+    async def address_of(self, person: Person) -> str | None:
+        """The address by which the platform has this person; None where it has not.
+
+        Raises:
+            LandbridgeError: See ``Client.set_user``.
+        """
+        for address in dict.fromkeys((person.email, person.previous)):
+            known = await self._client.get_user(address)
+            if known is not None and self._is_own(person, known):
+                return address
+        return None
+
+    async def _move(self, person: Person, change: Change) -> None:
+        try:
+            await self._client.set_user(
+                person.previous,
+                person.fields,
+                new_email=person.email,
+                subscribe=change.subscribe,
+                unsubscribe=change.unsubscribe,
+            )
+        except RecordRefused as refused:
+            # The attempt whose reply was lost may have given the new address, and then the old one is gone.
+            found = await self._client.get_user(person.email) if refused.after_uncertain else None
+            if found is None or not self._is_own(person, found):
+                raise
+
+    async def _set(self, person: Person, change: Change) -> None:
+        await self._client.set_user(
+            person.email, person.fields, subscribe=change.subscribe, unsubscribe=change.unsubscribe
+        )
+
+    def _lists_of(self, person: Person, known: Subscriber | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The lists to join and to leave."""
+        if person.wants is None or self._list is None:
+            return (), ()
+        if not person.wants:
+            return (), self._lists()
+        # How the platform tells that somebody has left a list is not published: any word on the list stops it.
+        is_known = known is not None and known.knows(self._list)
+        return (() if is_known and not self._resubscribes else self._lists()), ()
+
+    def _lists(self) -> tuple[str, ...]:
+        return (self._list,) if self._list else ()
+
+    def _is_own(self, person: Person, known: Subscriber) -> bool:
+        """Whether a subscriber may be this person: nothing says that it is somebody else."""
+        theirs = known.fields.get(self._uid_column, "") if self._uid_column else ""
+        return not theirs or not person.uid or theirs == person.uid

@@ -1,0 +1,107 @@
+"""What the text answers of CheetahMail's legacy API mean for us: whose fault, and whether a repetition may help.
+
+Every answer is plain text with HTTP 200: ``OK``, data, or ``err:`` with a field and a reason. The texts are those that
+public clients know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from landbridge.errors import AuthError, ConnectionFailed, DataError, FlowError, TransientError
+from landbridge.remote import failures
+from landbridge.remote.http import Attempt
+
+ERROR: Final = "err:"
+_SESSION: Final = "auth"
+_BROKEN: Final = "internal error"
+_FLOW: Final = ("sub:", "unsub:", "e:", "p:", "field:name:", "field:modifier:")
+_ACCOUNT: Final = "aid:"
+_GONE: Final = "email:noexist"
+_BLOCKED: Final = ("email:blocked", "newemail:blocked")
+_PERSONAL: Final = re.compile(r"\S+@\S+|\d{6,}|\"[^\"]*\"|'[^']*'")
+_MAX_TEXT: Final = 120
+_LATER: Final = "Run the job again later."
+
+
+class SessionExpired(Exception):
+    """The login is not good any more; a new one may help, once."""
+
+
+class RecordRefused(DataError):
+    """The platform refuses what a call says of one subscriber.
+
+    Attributes:
+        reason: What stands behind ``err:``.
+        after_uncertain: An earlier attempt of the same call may have done it, its reply was lost.
+    """
+
+    def __init__(self, code: str, message: str, *, reason: str, hint: str) -> None:
+        super().__init__(code, message, hint=hint)
+        self.reason = reason
+        self.after_uncertain = False
+
+    @property
+    def is_gone(self) -> bool:
+        """There is no such subscriber."""
+        return self.reason == _GONE
+
+    @property
+    def is_blocked(self) -> bool:
+        """The address is suppressed: after a complaint, after bounces, or for good by its owner."""
+        return self.reason in _BLOCKED
+
+
+def failure(text: str, what: str, *, place: str, secrets: Iterable[str]) -> Exception:
+    """What an answer that begins with ``err:`` means: an ``Attempt`` where a repetition may help, else the final error.
+
+    Args:
+        text: The answer.
+        what: What was called.
+        place: Host of the API, for messages.
+        secrets: What must not show up in a message.
+    """
+    reason = text.strip().removeprefix(ERROR)
+    shown = f"{what}: {ERROR}{_told(reason, secrets)}"
+    if reason == _SESSION:
+        return SessionExpired(shown)
+    if reason == _BROKEN:
+        broken = TransientError("LB-3221", f"{place} could not do a call ({shown})", hint=_LATER)
+        return Attempt(broken, is_certain=False)
+    if reason.startswith(_ACCOUNT):
+        hint = "Correct affiliateId, or let the API user reach this affiliate."
+        return ConnectionFailed("LB-2321", f"{place} refuses for good ({shown})", hint=hint)
+    if reason.startswith(_FLOW):
+        hint = "Correct the list and the names of the fields, as the platform's account has them."
+        return FlowError("LB-1521", f"{place} refuses what the step names ({shown})", hint=hint)
+    if reason in _BLOCKED:
+        hint = "The platform will never mail there: treat the person as opted out."
+        return RecordRefused("LB-4635", f"the address is suppressed ({shown})", reason=reason, hint=hint)
+    return RecordRefused("LB-4631", shown, reason=reason, hint="Correct the record.")
+
+
+def refused(place: str) -> AuthError:
+    """The credentials are refused."""
+    return failures.refused_login(place, "the API user")
+
+
+def not_understood(place: str, what: str) -> ConnectionFailed:
+    """The error of an answer that is not one of this API."""
+    return ConnectionFailed(
+        "LB-2107",
+        f"{place} gave no answer of this API to {what}",
+        hint="Check the address, and whether a proxy stands in between.",
+    )
+
+
+def unknown_outcome(cause: Exception) -> TransientError:
+    """The error of a call that must not be made twice and whose answer was lost."""
+    return TransientError("LB-3221", f"it is not known whether a call was done: {cause}", hint=_LATER)
+
+
+def _told(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "********")
+    return _PERSONAL.sub("…", " ".join(text.split()))[:_MAX_TEXT]

@@ -1,0 +1,5 @@
+"""The emulated CheetahMail."""
+
+from landbridge.sandbox.cheetahmail.vendor import CheetahMail
+
+__all__ = ["CheetahMail"]

@@ -1,0 +1,33 @@
+"""Flows between a local site and an emulated vendor, as the tests of all integrations play them."""
+
+import anyio
+
+from landbridge.cli.integration_demo import play
+from landbridge.cli.round_trip import Scene
+from landbridge.sandbox import Sandbox
+from landbridge.site import Site
+
+
+def agreed(round_trip, *, people, with_faults):
+    """Play a round trip, fail unless both sides agree at its end; gives how many people each line holds for."""
+
+    async def run():
+        return await play(round_trip, people=people, with_faults=with_faults, quiet=True)
+
+    result = anyio.run(run, backend_options={"use_uvloop": True})
+    assert result.is_right, result.as_text()
+    return {line.name: line.right for line in result.lines}
+
+
+def on_scene(vendor, action, *, people, folder):
+    """Run ``action(scene)`` with a site of so many people and the sandbox of a vendor."""
+
+    async def run():
+        async with Site(folder / "site", people=people) as site, Sandbox(vendor) as sandbox:
+            scene = Scene(site, sandbox, lambda _: None, folder, quiet=True)
+            scene.enter()
+            result = await action(scene)
+            assert sandbox[vendor].frame.failures == [], "a job of the sandbox failed in an unexpected way"
+            return result
+
+    return anyio.run(run, backend_options={"use_uvloop": True})
