@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from fastapi import FastAPI
 from pydantic import ValidationError
 from typer.main import get_command
 
@@ -25,6 +26,8 @@ from landbridge.components import registry
 from landbridge.components.base import Component
 from landbridge.components.reference import Parameter, parameters_of, ports_of
 from landbridge.dataflow import problems
+from landbridge.server.api import router
+from landbridge.server.api.openapi import document
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "reference"
 NOTE: Final = "<!-- Written by scripts/docs_reference.py; `make docs` renews it. -->\n"
@@ -66,6 +69,7 @@ def pages() -> dict[str, str]:
     found["components/index.md"] = components_index([(page, titles[page][0], by_page[page]) for page in order])
     found["errors.md"] = errors_page()
     found["command-line.md"] = command_line_page()
+    found["api.md"] = api_page()
     return found
 
 
@@ -256,6 +260,38 @@ def value_name(command: Any, param: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return "|".join(str(member.value) for member in hint)
     return "N"
+
+
+# -- API ---------------------------------------------------------------------------------------------------------------
+
+
+def api_page() -> str:
+    """The page of all routes of the API, by what they are about."""
+    lines = [
+        "# Routes of the API",
+        "",
+        "How to call them, pages, ETags, errors and events: see [API](../guide/api.md). `GET /api/v1/openapi.json` has",
+        "the shapes of all requests and replies. A role may do all that the ones before it may: viewer, operator,",
+        "editor, admin.",
+    ]
+    by_tag: dict[str, list[list[str]]] = {}
+    for path, operations in api_document()["paths"].items():
+        for method, operation in operations.items():
+            given = [code(each["name"]) for each in operation.get("parameters", []) if each["in"] == "query"]
+            query = f" Query: {', '.join(given)}." if given else ""
+            route = code(f"{method.upper()} {path.removeprefix('/api/v1') or '/'}")
+            row = [route, operation.get("x-role") or "none", prose(operation["description"]) + query]
+            by_tag.setdefault(operation["tags"][0], []).append(row)
+    for tag, rows in sorted(by_tag.items()):
+        lines += ["", f"## {tag.capitalize()}", "", *table(("/api/v1", "role", "what it does"), rows)]
+    return finished(lines)
+
+
+def api_document() -> dict[str, Any]:
+    """The OpenAPI document of the service."""
+    app = FastAPI()
+    app.include_router(router())
+    return document(app)
 
 
 # -- Markdown ----------------------------------------------------------------------------------------------------------

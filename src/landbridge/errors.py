@@ -94,7 +94,22 @@ class Cancelled(LandbridgeError):
 
 
 class AccessRefused(LandbridgeError):
-    """Who asks the service is not known, or may not do this (LB-8xxx)."""
+    """Who asks the service is not known, or may not do this; or a user or token cannot be as asked (LB-8xxx).
+
+    Args:
+        code: See LandbridgeError.
+        message: See LandbridgeError.
+        hint: See LandbridgeError.
+        status: The HTTP status that says the same.
+        retry_after_s: Whole seconds to wait, where waiting helps.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, hint: str = "", status: int = 403, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(code, message, hint=hint)
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class StorageError(LandbridgeError):
@@ -178,18 +193,28 @@ CODES: Final[dict[str, str]] = {
     "LB-1751": "The thresholds of guards in a dataflow cannot be understood.",
     "LB-1707": "The job does not ask for this approval.",
     "LB-1708": "A number of days for retention is not one.",
+    "LB-1709": "A limit on the number of jobs is not a number that can be one.",
     "LB-1762": "The name or the type of a connection cannot be used.",
     "LB-1763": "There is a connection of this name already.",
     "LB-1765": "A value of a connection is not understood, or must be given in another way.",
     "LB-1766": "A connection is in use and cannot be removed.",
     "LB-1767": "A connection cannot be tested with what is stored.",
     "LB-1768": "Somebody else changed the connection meanwhile.",
+    "LB-1769": "A stored connection would send its secrets to another place than the one they were stored for.",
     "LB-1771": "There is no such reject.",
     "LB-1772": "There is nothing to replay.",
     "LB-1773": "Rejects cannot enter the dataflow at the step that rejected them.",
     "LB-1774": "A replay would replace a whole file with one of the replayed records.",
     "LB-1781": "A text is not an API key, or no site has it.",
     "LB-1782": "There is a site with this API key already.",
+    "LB-1783": "The service would be reached from other machines without encryption.",
+    "LB-1784": "A TLS certificate or its key cannot be used.",
+    "LB-1791": "A request to the API cannot be understood.",
+    "LB-1792": "A change through the API does not say which state it is based on.",
+    "LB-1793": "What a request wants to change was changed since it was read.",
+    "LB-1794": "A cursor is none that the API has given.",
+    "LB-1795": "There is nothing at an address of the service.",
+    "LB-1796": "An address of the service does not know the method of a request.",
     "LB-1801": "A search query cannot be read.",
     "LB-1901": "A local identity site cannot be kept in this kind of database, or its driver is not installed.",
     "LB-1902": "There is no sandbox of this name.",
@@ -254,6 +279,7 @@ CODES: Final[dict[str, str]] = {
     "LB-4304": "A line is not text in the file's character set; it is rejected.",
     "LB-4305": "A quoted value has no end; the line on which it begins is rejected.",
     "LB-4306": "The header of a DSV file is not text in the file's character set.",
+    "LB-4307": "A file holds another number of records than the ready file beside it tells.",
     "LB-4401": "A compressed or encrypted file is damaged.",
     "LB-4402": "A compressed or encrypted file is not complete.",
     "LB-4403": "A file is not of the kind that the step expects.",
@@ -279,6 +305,7 @@ CODES: Final[dict[str, str]] = {
     "LB-4631": "The marketing platform refused a record; it is rejected.",
     "LB-4632": "A job at the marketing platform ended in an error.",
     "LB-4633": "A file cannot be imported by the marketing platform: its header or form does not fit.",
+    "LB-4635": "The marketing platform has suppressed an address, and will never mail to it; its record is rejected.",
     "LB-5101": "More rows would be stored at the marketing platform than its limit allows.",
     "LB-5201": "The source is empty, and it was not in the last good run.",
     "LB-5202": "There are too many opt-outs.",
@@ -316,10 +343,29 @@ CODES: Final[dict[str, str]] = {
     "LB-7505": "A stored secret was sealed by another key.",
     "LB-7506": "The process of a job cannot be started.",
     "LB-7507": "The key that seals secrets cannot be changed now.",
+    "LB-7508": "The service is too busy, or its database too slow, to answer a request.",
     "LB-8001": "A request to the service needs a login or a token.",
     "LB-8002": "The role of a user or a token does not allow a request.",
+    "LB-8003": "A token or session is not known, has expired, or was revoked.",
+    "LB-8004": "A request of a browser does not prove that it comes from the console of this service.",
+    "LB-8005": "A request names a host that the service does not answer for.",
+    "LB-8006": "A login was refused: the e-mail address or the password is wrong.",
+    "LB-8007": "There were too many logins; the next one has to wait.",
+    "LB-8008": "A set-up link is not valid: it was used, has expired, or a newer one was printed.",
+    "LB-8009": "Only a person who is logged in with a password may do this, not a token.",
+    "LB-8010": "The body of a request is too large.",
+    "LB-8011": "The body of a request did not arrive in time.",
+    "LB-8021": "A password is too short or cannot be used.",
+    "LB-8022": "The e-mail address, name or role of a user cannot be used.",
+    "LB-8023": "There is a user with this e-mail address already.",
+    "LB-8024": "There is no such user.",
+    "LB-8025": "The last admin cannot be removed, switched off, or given a smaller role.",
+    "LB-8026": "There is no such token.",
+    "LB-8027": "A token cannot be made with this name, role or time.",
+    "LB-8028": "There are users already, so that there is nothing to set up.",
     "LB-9001": "An unexpected error within a step.",
     "LB-9002": "An unexpected error of a worker.",
+    "LB-9003": "An unexpected error while the service answered a request.",
 }
 """What every code means, in one line each; those of the dataflow language stand in ``dataflow.problems``.
 

@@ -1,10 +1,21 @@
 """Fixtures of the integration tests."""
 
 import json
+import os
 
 import pytest
 
 from tests.integration.command import Command
+
+
+@pytest.fixture
+def own_environment(monkeypatch, tmp_path):
+    """Variables that a test sets are gone after it, and its home folder is its own."""
+    before = dict(os.environ)
+    monkeypatch.setenv("LANDBRIDGE_HOME", str(tmp_path / "home"))
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from landbridge.jobs.key_rotation import rotate
 from landbridge.jobs.rejects import DatabaseRejects
 from landbridge.jobs.vault import Vault
 from tests.integration.command import Command, step
-from tests.integration.test_jobs_service import InProcess, chained
+from tests.integration.service.parts import InProcess, chained
 from tests.servers.embedded_sftp import EmbeddedSftpServer
 from tests.servers.landbridge_service import Process, State
 from tests.servers.postgres import Postgres
@@ -160,7 +160,11 @@ def test_values_are_changed_one_by_one_and_removed(command, typed):
     typed("p")
     assert command("connections", "add", "x", "--type", "sftp", "--set", "host=h", "--secret", "password").code == 0
     assert "[LB-1763]" in command("connections", "add", "x", "--type", "sftp").err
-    assert command("connections", "set", "x", "--set", "username=u", "--unset", "host").code == 0
+    assert "[LB-1769]" in command("connections", "set", "x", "--set", "host=elsewhere").err
+    assert "[LB-1769]" in command("connections", "set", "x", "--unset", "host").err
+    typed("p")
+    anew = ("--set", "username=u", "--unset", "host", "--secret", "password")
+    assert command("connections", "set", "x", *anew).code == 0
     shown = json.loads(command("connections", "show", "x", "--json").out)
     assert (shown["params"], shown["revision"]) == ({"username": "u", "password": "********"}, 2)
     assert "[LB-1765]" in command("connections", "set", "x", "--set", "host=").err
@@ -231,7 +235,7 @@ def all_sealed(database, keys):
 def test_a_new_key_opens_everything_and_the_old_one_nothing(database, data):
     opened = all_sealed(database, Vault.open(data, {}))
     old = Vault((data / "key").read_text())
-    assert rotate(database, data, {}) >= 1202
+    assert rotate(database, data, {}, by="t") >= 1202
     assert stat.S_IMODE((data / "key").stat().st_mode) == 0o600
     assert "," not in (data / "key").read_text()
     assert opened(Vault.open(data, {})) == ("inline", "stored", True)
@@ -246,13 +250,13 @@ def test_a_rotation_that_fails_changes_nothing(data, monkeypatch):
         job_id = db_rejects.newest(tx, db_rejects.Choice(), limit=1)[0].job_id
         db_rejects.add(tx, job_id, "z", [db_rejects.NewReject("1", "m", Vault(Fernet.generate_key().decode()).seal(1))])
     with pytest.raises(StorageError, match=r"LB-7505"):
-        rotate(database, data, {})
+        rotate(database, data, {}, by="t")
     assert opened(Vault.open(data, {})) == ("inline", "stored", True)
     # The machine stops just before the old key is removed.
     with database.write() as tx:
         db_rejects.forget(tx, job_id, ["z"])
     monkeypatch.setattr(vault, "keep_first_key", lambda folder: None)
-    rotate(database, data, {})
+    rotate(database, data, {}, by="t")
     assert opened(Vault.open(data, {})) == ("inline", "stored", True)
     database.close()
 
@@ -262,8 +266,8 @@ def test_keys_of_the_environment_are_rotated_by_their_order(data):
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     opened = all_sealed(database, Vault(old))
     with pytest.raises(StorageError, match=r"LB-7507"):
-        rotate(database, data, {"LANDBRIDGE_KEY": old})
-    rotate(database, data, {"LANDBRIDGE_KEY": f"{new},{old}"})
+        rotate(database, data, {"LANDBRIDGE_KEY": old}, by="t")
+    rotate(database, data, {"LANDBRIDGE_KEY": f"{new},{old}"}, by="t")
     assert opened(Vault(new)) == ("inline", "stored", True)
     assert not (data / "key").exists()
     database.close()
@@ -274,10 +278,10 @@ def test_a_key_in_a_file_is_not_changed_under_a_running_worker(data):
     with database.write() as tx:
         db_workers.add(tx, "w", host="there", process=1, landbridge_version="1", slots=1)
     with pytest.raises(StorageError, match=r"running on there.*LB-7507"):
-        rotate(database, data, {})
+        rotate(database, data, {}, by="t")
     with database.write() as tx:
         db_workers.stop(tx, "w", leaves_jobs=False)
-    rotate(database, data, {})
+    rotate(database, data, {}, by="t")
     database.close()
 
 

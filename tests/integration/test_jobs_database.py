@@ -13,13 +13,23 @@ from alembic.script import ScriptDirectory
 
 from landbridge.engine.consent import MemoryLedger, OptOut
 from landbridge.errors import FlowError, StorageError
-from landbridge.jobs import db, db_dataflows, db_jobs, db_progress, migrations
+from landbridge.jobs import (
+    db,
+    db_audit,
+    db_dataflows,
+    db_jobs,
+    db_progress,
+    db_retention,
+    db_totals,
+    migrations,
+)
 from landbridge.jobs.consents import DatabaseLedger
 from landbridge.jobs.db import Database
 from landbridge.jobs.db_dataflows import Content
-from landbridge.jobs.db_jobs import Ending, JobStatus, Limits, NewJob
+from landbridge.jobs.db_jobs import Ending, JobStatus, NewJob
 from landbridge.jobs.db_tables import metadata
 from landbridge.jobs.job_options import JobOptions
+from landbridge.jobs.limits import Limits
 from tests.servers.postgres import Postgres
 from tests.servers.pytest_support import started
 
@@ -190,7 +200,7 @@ def test_a_removed_dataflow_takes_its_drafts_along_and_leaves_its_versions_to_it
             tx, Content(name="Export", document="draft"), by="anna", kind="draft", draft_of=flow.id
         )
         add_job(tx, flow)
-        db_dataflows.remove(tx, flow.id)
+        db_dataflows.remove(tx, flow.id, by="anna")
         assert not db_dataflows.listing(tx, kind=None)
         for row in (flow, draft):
             with pytest.raises(FlowError, match="LB-1701"):
@@ -218,25 +228,37 @@ def test_lists_can_be_read_page_by_page(database):
         paged, after = [], None
         while page := db_dataflows.listing(tx, limit=1, after=after):
             paged += page
-            after = page[-1].id
+            after = page[-1].name, page[-1].id
         assert [row.id for row in paged] == [row.id for row in everything]
         for number in range(5):
             add_job(tx, everything[0], f"j{number}")
         jobs, before = [], None
         while page := db_jobs.listing(tx, limit=2, before=before):
             jobs += [row.id for row in page]
-            before = page[-1].id
+            before = page[-1].created, page[-1].id
         assert jobs == ["j4", "j3", "j2", "j1", "j0"]
 
 
 def test_a_job_with_the_same_id_is_added_once(database):
-    options = JobOptions(limit=10, log_level="debug", placeholders={"a": "b"}, since=datetime(2026, 1, 1, tzinfo=UTC))
+    options = JobOptions(limit=10, log_level="debug", placeholders=("a",), since=datetime(2026, 1, 1, tzinfo=UTC))
     with database.write() as tx:
         flow = add_flow(tx)
         assert add_job(tx, flow, options=options)
         assert not add_job(tx, flow, kind="test")
         row = db_jobs.get(tx, "j1")
     assert (row.kind, row.options, row.status) == ("run", options, JobStatus.QUEUED)
+
+
+def test_limits_are_kept_for_all_workers_and_must_let_something_run(database):
+    with database.write() as tx:
+        assert Limits.load(tx) == Limits()
+        Limits(overall=3, per_site=2, per_account=1).save(tx, by="ada")
+        assert Limits.load(tx) == Limits(overall=3, per_site=2, per_account=1)
+        [line] = db_audit.listing(tx)
+        assert (line.action, line.actor, line.details["per_site"]) == ("limits.change", "ada", 2)
+        with pytest.raises(FlowError, match="per account") as caught:
+            Limits(per_account=0).save(tx, by="ada")
+    assert caught.value.code == "LB-1709"
 
 
 def test_limits_hold_back_jobs_without_holding_up_those_behind_them(database):
@@ -342,3 +364,48 @@ def test_the_ledger_in_the_database_remembers_what_one_in_memory_does(place, dat
     assert real.opt_outs(["nobody"]) == {}
     real.keep([])
     real.close()
+
+
+def test_sums_over_ended_jobs_outlive_the_jobs(database):
+    with database.write() as tx:
+        flow = add_flow(tx, "summed")
+        for number, totals in enumerate([(3, 2, 1), (5, 5, 0)]):
+            add_job(tx, flow, f"s{number}")
+            begin(tx, f"s{number}")
+            counted = dict(zip(("records_in", "records_out", "rejected"), totals, strict=True))
+            db_progress.save_counts(
+                tx, f"s{number}", steps=[], edges=[], totals=db_progress.Totals(**counted, bytes=10)
+            )
+            db_jobs.end(tx, f"s{number}", Ending(JobStatus.SUCCEEDED), start=1)
+            db_totals.count(tx, f"s{number}")
+        add_job(tx, flow, "s2")
+        db_jobs.ask_cancel(tx, "s2", by="anna")
+    with database.write() as tx:
+        db_retention.remove_jobs(tx, ["s0", "s1", "s2"])
+        ran, never_ran = sorted(db_totals.totals(tx), key=lambda row: row.status, reverse=True)
+    assert (ran.status, ran.name, ran.jobs, ran.took_up_to_s) == ("succeeded", "summed", 2, 1)
+    assert (ran.records_in, ran.records_out, ran.rejected, ran.bytes) == (8, 7, 1, 20)
+    assert (never_ran.status, never_ran.jobs, never_ran.took_up_to_s) == ("cancelled", 1, db_totals.NEVER_RAN)
+
+
+def test_many_that_end_at_once_are_all_counted(database):
+    with database.write() as tx:
+        flow = add_flow(tx, "at once")
+        for number in range(24):
+            add_job(tx, flow, f"a{number}")
+
+    def cancel(numbers):
+        for number in numbers:
+            with database.write() as tx:
+                db_jobs.ask_cancel(tx, f"a{number}", by="anna")
+
+    threads = [threading.Thread(target=cancel, args=(range(part, 24, 6),)) for part in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as tx:
+        [row] = [row for row in db_totals.totals(tx) if row.name == "at once"]
+        present = db_totals.present(tx)
+    assert (row.jobs, row.status) == (24, "cancelled")
+    assert present.jobs.get("queued", 0) == 0

@@ -8,7 +8,7 @@ import pytest
 
 from landbridge.jobs.db_jobs import JobStatus
 from tests.integration.command import step
-from tests.integration.test_jobs_service import InProcess, chained
+from tests.integration.service.parts import InProcess, chained
 from tests.servers.landbridge_service import Process, State
 
 PERSON = "Zoë Planted"

@@ -9,14 +9,25 @@ import pytest
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
-from landbridge.jobs import db, db_dataflows, db_jobs, db_progress, db_rejects, db_workers, retention
+from landbridge.jobs import (
+    db,
+    db_dataflows,
+    db_jobs,
+    db_progress,
+    db_rejects,
+    db_tokens,
+    db_users,
+    db_workers,
+    retention,
+)
 from landbridge.jobs.db import Database
 from landbridge.jobs.db_dataflows import Content
 from landbridge.jobs.db_jobs import Ending, JobStatus, NewJob
 from landbridge.jobs.db_progress import TraceRow
 from landbridge.jobs.db_rejects import Choice, NewReject
-from landbridge.jobs.db_tables import dataflow, job, metadata, reject, worker
+from landbridge.jobs.db_tables import dataflow, job, metadata, reject, token, worker
 from landbridge.jobs.retention import Retention
+from landbridge.jobs.roles import Role
 from tests.servers.postgres import Postgres
 from tests.servers.pytest_support import started
 
@@ -114,7 +125,7 @@ def test_a_removed_dataflow_goes_after_its_last_job(database, data):
         used, unused, lives = flow_of(tx), flow_of(tx), flow_of(tx)
         ended_job(tx, used, "j", days_ago=1)
         for flow in (used, unused):
-            db_dataflows.remove(tx, flow.id)
+            db_dataflows.remove(tx, flow.id, by="anna")
         tx.execute(sa.update(dataflow).where(dataflow.c.removed.is_not(None)).values(removed=db.now(tx) - 100 * DAY))
     assert sweep(database, data)[0] == {"dataflows": 1}
     with database.read() as tx:
@@ -161,17 +172,37 @@ def test_workers_of_which_nothing_is_left_go(database, data):
     assert sweep(database, data)[0] == {"workers": 1}
 
 
+def test_tokens_and_sessions_that_are_long_over_go(database, data):
+    with database.write() as tx:
+        user = db_users.add(tx, email="a@b.example", name="", role=Role.ADMIN, password_hash=None)
+        moment = db.now(tx)
+        long_ago, lately = moment - 400 * DAY, moment - DAY
+        for name, expires, revoked in (
+            ("lives", None, None),
+            ("over", long_ago, None),
+            ("over lately", lately, None),
+            ("revoked", None, long_ago),
+            ("revoked lately", None, lately),
+        ):
+            kind = "session" if name == "over" else "api"
+            row = db_tokens.add(tx, user_id=user.id, kind=kind, name=name, secret_hash=name, expires=expires)
+            tx.execute(sa.update(token).where(token.c.id == row.id).values(revoked=revoked))
+    assert sweep(database, data)[0] == {"tokens": 2}
+    with database.read() as tx:
+        assert {row.name for row in db_tokens.listing(tx)} == {"lives", "over lately", "revoked lately"}
+
+
 def test_what_is_set_counts_and_0_keeps_for_ever(database, data):
     with database.write() as tx:
         ended_job(tx, flow_of(tx), "j", days_ago=4000)
-        Retention(traces=0, samples=0).save(tx)
+        Retention(traces=0, samples=0).save(tx, by="anna")
     assert sweep(database, data)[0] == {}
     with database.write() as tx:
         assert Retention.load(tx) == Retention(traces=0, samples=0)
-        Retention(traces=5000, samples=3999).save(tx)
+        Retention(traces=5000, samples=3999).save(tx, by="anna")
     assert sweep(database, data)[0] == {"samples": 1}
     with pytest.raises(FlowError, match="LB-1708"), database.write() as tx:
-        replace(Retention(), jobs=-1).save(tx)
+        replace(Retention(), jobs=-1).save(tx, by="anna")
 
 
 def test_of_two_workers_one_takes_over_from_a_dead_one(database):

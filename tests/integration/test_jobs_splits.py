@@ -6,8 +6,12 @@ import time
 
 import pytest
 
-from landbridge.jobs import db_progress, db_splits, jobs
+from landbridge.errors import StorageError
+from landbridge.jobs import db_jobs, db_progress, db_splits, db_workers, jobs, split_work as jobs_split_work
 from landbridge.jobs.db_jobs import JobStatus
+from landbridge.jobs.limits import Limits
+from landbridge.jobs.split_work import SplitWork
+from landbridge.jobs.surroundings import Surroundings
 from tests.integration.command import step
 from tests.integration.test_splits import write_lines
 from tests.servers.landbridge_service import Process, State
@@ -184,3 +188,62 @@ def test_what_cannot_be_divided_runs_whole_and_says_so(tmp_path, state):
     job_id = state.start(state.add_flow(flow(tmp_path)), full_extract=True, splits=PARTS, limit=10)
     assert state.wait_for(job_id).records_out == 10
     assert any("cannot be divided" in line for line in trace_of(state, job_id))
+
+
+@pytest.mark.usefixtures("workers")
+@pytest.mark.parametrize("place", ["a file"], indirect=True)
+def test_what_a_step_tells_while_it_works_on_a_part_is_in_the_trace_of_the_job(tmp_path, state):
+    talkative = step("tell", "record.evaluate", script=TALKATIVE, ECMAScriptVersion="12", parallel=True)
+    job_id = state.start(state.add_flow(flow(tmp_path, talkative)), full_extract=True, splits=PARTS)
+    state.wait_for(job_id)
+    assert any("this is the last one of them" in line for line in trace_of(state, job_id))
+    assert "this is the last one" not in (tmp_path / "log0").read_text()
+
+
+TALKATIVE = """function process(record, ctx, logger, next) {
+  if (record.n === 0) logger.warn("this is the last one of them");
+  return record;
+}"""
+
+
+@pytest.fixture
+def split_work(tmp_path, state):
+    """The work of a worker that is alive, and a running job of two parts that its folder has."""
+    job_id = state.start(state.add_flow(flow(tmp_path)), splits=2)
+    with state.database.write() as tx:
+        db_workers.add(tx, "worker", host="here", process=1, landbridge_version="1", slots=1)
+        db_jobs.admit(tx, Limits())
+        row = db_jobs.begin(tx, job_id, worker_id="worker", host="here", landbridge_version="1")
+        db_splits.put(tx, job_id, total=2, done=[1])
+    data = tmp_path / "data"
+    (data / "jobs" / row.journal / "splits").mkdir(parents=True)
+    surroundings = Surroundings(state.database, data, state.documents, data, "worker", "here", max_starts=2)
+    work = SplitWork(surroundings, slots=1)
+    yield work, job_id
+    work.stop()
+
+
+@pytest.mark.parametrize("place", ["a file"], indirect=True)
+def test_a_part_whose_process_cannot_be_started_is_tried_again_and_ends_the_job_at_last(state, split_work, monkeypatch):
+    def no_process(begin):
+        raise StorageError("LB-7506", f"no process for part {begin.split}")
+
+    monkeypatch.setattr(jobs_split_work, "_LOST_CHECK_S", 0.05)
+    monkeypatch.setattr(jobs_split_work, "ChildProcess", no_process)
+    work, job_id = split_work
+
+    def has_failed():
+        work.look()
+        return progress_of(state, job_id).error
+
+    wait_until(has_failed)
+    error = progress_of(state, job_id).error
+    assert (error["code"], "2 times" in error["message"]) == ("LB-6005", True)
+
+
+@pytest.mark.parametrize("place", ["a file"], indirect=True)
+def test_a_worker_that_is_believed_dead_takes_no_parts(state, split_work):
+    _, job_id = split_work
+    with state.database.write() as tx:
+        db_workers.stop(tx, "worker", leaves_jobs=False)
+        assert db_splits.claim(tx, job_id, 0, worker_id="worker") is None

@@ -305,7 +305,7 @@ def test_a_change_takes_effect_and_starts_nothing_by_itself(database):
         scheduler.tick()
         assert len(jobs.runs) == 1
         with database.write() as tx:
-            db_schedules.remove(tx, row.id)
+            db_schedules.remove(tx, row.id, by="test")
         with database.read() as tx, pytest.raises(FlowError, match="there is no scheduling"):
             db_schedules.get(tx, row.id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from landbridge.dataflow import Dataflow, Scheduling
-from landbridge.jobs import db_dataflows, db_delta, db_jobs, db_schedules, jobs
+from landbridge.jobs import db_dataflows, db_delta, db_jobs, db_schedules, jobs, tokens, users
 from landbridge.jobs.db import Database
 from landbridge.jobs.db_jobs import JobStatus
 from landbridge.jobs.documents import Documents
 from landbridge.jobs.flows import store
 from landbridge.jobs.job_options import JobOptions
+from landbridge.jobs.roles import Role
 from landbridge.jobs.vault import Vault
 
 START_TIMEOUT_S = 40
@@ -120,6 +122,18 @@ class State:
 
     def close(self):
         self.database.close()
+
+    def token(self, role: str, *, email: str = "") -> str:
+        """The token of a new user with this role."""
+        with self.database.write() as tx:
+            user = users.add(
+                tx,
+                email=email or f"{secrets.token_hex(4)}@test.example",
+                role=Role(role),
+                password_hash=None,
+                by="test",
+            )
+            return tokens.add(tx, user_id=user.id, name="test", most=Role.ADMIN, by="test").secret
 
     def start(self, dataflow_id: str, **options):
         """Ask for a job."""

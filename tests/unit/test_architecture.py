@@ -19,7 +19,7 @@ ALLOWED = {
     "engine": {"records", "dataflow", "components", "remote.publish", "errors"},
     "jobs": {"engine", "dataflow", "components", "records", "remote", "errors"},
     "gigya_wire": {"errors"},
-    "server": {"jobs", "search", "engine", "dataflow", "components", "gigya_wire", "errors"},
+    "server": {"jobs", "search", "engine", "dataflow", "components", "gigya_wire", "templates", "errors"},
     "templates": {"dataflow", "errors"},
     "emulation": {"errors"},
     "site": {"records", "search", "gigya_wire", "emulation", "errors"},

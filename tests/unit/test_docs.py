@@ -106,7 +106,7 @@ def literals():
     found = {}
     for path in sorted(SOURCE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        table = {id(node) for name in ("CODES", "FAMILIES") for node in nodes_of_table(tree, name)}
+        table = {id(node) for name in ("CODES", "FAMILIES", "_BY_CODE") for node in nodes_of_table(tree, name)}
         for node in ast.walk(tree):
             text = node.value if isinstance(node, ast.Constant) and id(node) not in table else None
             if isinstance(text, str) and CODE.fullmatch(text):

@@ -138,35 +138,16 @@ def list_alerts(
 @app.command("test")
 def send_test(rule: RuleArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
     """Send a message to those whom a rule tells, now and from this machine."""
-    import uuid
-    from datetime import UTC, datetime
-
     import anyio
 
     from landbridge.jobs import db_alerts
-    from landbridge.jobs.alert_delivery import AlertDelivery
+    from landbridge.jobs.alert_delivery import AlertDelivery, test_message
     from landbridge.jobs.vault import Vault
 
     with opened(data, database) as db:
         with db.read() as tx:
             row = db_alerts.rule(tx, rule)
-        now = datetime.now(UTC)
-        message = db_alerts.AlertRow(
-            id=uuid.uuid4().hex,
-            rule_id=row.id,
-            dataflow_id=row.dataflow_id,
-            job_id=None,
-            kind="test",
-            status="pending",
-            message="this is a test of an alert",
-            occurrences=1,
-            attempts=0,
-            details={},
-            created=now,
-            updated=now,
-            closed=now,
-        )
-        anyio.run(AlertDelivery(db, Vault.open(data_folder(data))).send, message, row)
+        anyio.run(AlertDelivery(db, Vault.open(data_folder(data))).send, test_message(row), row)
     typer.echo("sent")
 
 
@@ -176,5 +157,5 @@ def remove(rule: RuleArgument, data: DataOption = None, database: DatabaseOption
     from landbridge.jobs import db_alerts
 
     with opened(data, database) as db, db.write() as tx:
-        db_alerts.remove_rule(tx, rule)
+        db_alerts.remove_rule(tx, rule, by=who())
     typer.echo(f"{rule}  (removed)")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +13,6 @@ from landbridge.cli.place import DatabaseOption, DataOption
 from landbridge.cli.run import placeholders
 
 if TYPE_CHECKING:
-    from landbridge.components.base import Component
     from landbridge.components.check import Finding
     from landbridge.dataflow.connections import Connected
 
@@ -57,48 +53,23 @@ def check(
 
 
 async def _check(flow: Connected, filled: dict[str, str], wanted: list[str], create: bool) -> int:
-    from landbridge.components.check import can_be_tested, created, tested
+    from landbridge.cli.log import log_to_stderr
+    from landbridge.components.check import created, tested
+    from landbridge.engine.redaction import Redaction
+    from landbridge.jobs import far_sides
 
     failures = 0
     with tempfile.TemporaryDirectory(prefix="landbridge-") as spool:
-        for name, component in _components(flow, filled, Path(spool)):
-            if (wanted and name not in wanted) or not can_be_tested(component):
+        found = list(far_sides.of_dataflow(flow, placeholders=filled, spool=Path(spool)))
+        log_to_stderr(Redaction(found[0].secrets if found else ()), debug=False)
+        for far_side in found:
+            if wanted and far_side.name not in wanted:
                 continue
-            typer.echo(f"{name}: {component.spec.id}")
+            typer.echo(f"{far_side.name}: {far_side.component.spec.id}")
             if create:
-                failures += await shown_findings(created(component))
-            failures += await shown_findings(tested(component))
+                failures += await shown_findings(created(far_side.component))
+            failures += await shown_findings(tested(far_side.component))
     return failures
-
-
-def _components(flow: Connected, filled: dict[str, str], spool: Path) -> list[tuple[str, Component]]:
-    from landbridge.cli.log import log_to_stderr
-    from landbridge.dataflow import EnvironmentSecrets, JobValues
-    from landbridge.dataflow.connections import StoredSecrets
-    from landbridge.engine.counts import StepCounts
-    from landbridge.engine.prepare import prepare
-    from landbridge.engine.services import Services
-
-    now = datetime.now(UTC)
-    job_id = f"check-{secrets.token_hex(6)}"
-    ready = prepare(
-        flow.flow,
-        job=JobValues(now=now, job_id=job_id, placeholders=filled),
-        source=StoredSecrets(flow.secrets, EnvironmentSecrets(os.environ)),
-    )
-    log_to_stderr(ready.redaction, debug=False)
-    found = []
-    for step in ready.plan.steps:
-        services = Services(
-            step_id=step.id,
-            job_id=job_id,
-            started=now,
-            spool_dir=spool,
-            counts=StepCounts(),
-            write_log=lambda *_: None,
-        )
-        found.append((step.id, ready.make(step, services)))
-    return found
 
 
 async def shown_findings(findings: AsyncIterator[Finding]) -> int:

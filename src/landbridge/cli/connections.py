@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
 
 if TYPE_CHECKING:
-    from landbridge.components.base import Component
-    from landbridge.dataflow import Dataflow, Problem
     from landbridge.jobs.connections import Values
     from landbridge.jobs.vault import Vault
 
@@ -138,13 +136,19 @@ def try_connection(
     import anyio
 
     from landbridge.cli.check import shown_findings
+    from landbridge.cli.log import log_to_stderr
     from landbridge.components.check import tested
+    from landbridge.engine.redaction import Redaction
+    from landbridge.jobs import far_sides
 
     given = _pairs(params)
     with tempfile.TemporaryDirectory(prefix="landbridge-") as spool:
-        component = _component(name, given, Path(spool), data=data, database=database)
-        typer.echo(f"{name}: {component.spec.id}")
-        failures = anyio.run(shown_findings, tested(component))
+        with opened(data, database) as db, db.read() as tx:
+            wholes = far_sides.candidates(tx, _vault(data), name, given)
+        far_side = far_sides.of_connection(name, wholes, spool=Path(spool))
+        log_to_stderr(Redaction(far_side.secrets), debug=False)
+        typer.echo(f"{name}: {far_side.component.spec.id}")
+        failures = anyio.run(shown_findings, tested(far_side.component))
     raise typer.Exit(1 if failures else 0)
 
 
@@ -160,7 +164,7 @@ def remove(
     from landbridge.jobs import connections
 
     with opened(data, database) as db, db.write() as tx:
-        connections.remove(tx, name, force=force)
+        connections.remove(tx, name, by=who(), force=force)
     typer.echo(f"removed {name}")
 
 
@@ -174,7 +178,7 @@ def rotate_key(data: DataOption = None, database: DatabaseOption = None) -> None
     from landbridge.jobs.key_rotation import rotate
 
     with opened(data, database) as db:
-        count = rotate(db, data_folder(data))
+        count = rotate(db, data_folder(data), by=who())
     typer.echo(f"encrypted {count:,} values with the new key")
 
 
@@ -271,62 +275,3 @@ def _in_file(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise typer.BadParameter(f"cannot read {file}: {reason}", param_hint="--secret") from None
-
-
-def _component(name: str, given: dict[str, str], spool: Path, *, data: Path | None, database: str | None) -> Component:
-    """A component that can test the connection: the first one that needs nothing which is not stored."""
-    import os
-    import secrets
-    from datetime import UTC, datetime
-
-    from landbridge.cli.log import log_to_stderr
-    from landbridge.components import registry
-    from landbridge.components.catalogue import InstalledComponents
-    from landbridge.components.check import can_be_tested
-    from landbridge.dataflow import EnvironmentSecrets, JobValues, resolve
-    from landbridge.dataflow.connections import StoredSecrets, fits
-    from landbridge.dataflow.parameters import check_resolved_params, secret_values
-    from landbridge.dataflow.problems import errors_of
-    from landbridge.engine.counts import StepCounts
-    from landbridge.engine.services import Services
-    from landbridge.errors import FlowError
-    from landbridge.jobs import connections, db_connections
-    from landbridge.engine.redaction import Redaction
-
-    now, job_id = datetime.now(UTC), f"test-{secrets.token_hex(6)}"
-    catalogue = InstalledComponents()
-    lacking: list[Problem] = []
-    with opened(data, database) as db, db.read() as tx:
-        kind = db_connections.find(tx, name).kind
-        fitting = [id_ for id_ in catalogue.ids() if fits(kind, id_)]
-        wholes = [connections.connected(tx, _vault(data), _one_step(id_, name, given)) for id_ in fitting]
-    for id_, whole in zip(fitting, wholes, strict=True):
-        source = StoredSecrets(whole.secrets, EnvironmentSecrets(os.environ))
-        resolved = resolve(whole.flow, job=JobValues(now=now, job_id=job_id), source=source)
-        [step] = resolved.flow.steps
-        info = catalogue.describe(id_)
-        problems = errors_of(check_resolved_params(step, info, place="params")) if info else []
-        if problems:
-            lacking += problems
-            continue
-        services = Services(
-            step_id=name, job_id=job_id, started=now, spool_dir=spool, counts=StepCounts(), write_log=lambda *_: None
-        )
-        component = registry.get(id_)(registry.get(id_).Params.model_validate(step.params), services)
-        if can_be_tested(component):
-            known = resolved.secrets | (secret_values(step, info) if info else frozenset())
-            log_to_stderr(Redaction(known), debug=False)
-            return component
-    message = f'the connection "{name}" cannot be tested with what is stored'
-    if lacking:
-        message += f": {lacking[0].message}"
-    raise FlowError("LB-1767", message, hint="Give what is missing: --set PARAM=VALUE" if lacking else "")
-
-
-def _one_step(component: str, connection: str, given: dict[str, str]) -> Dataflow:
-    from landbridge.dataflow import Dataflow
-
-    params: dict[str, Any] = {**given, "connection": connection}
-    return Dataflow.from_json({"name": connection, "steps": [{"id": connection, "type": component, "params": params}]})[
-        0
-    ]

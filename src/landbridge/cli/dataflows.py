@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -135,19 +134,13 @@ def diff(
 ) -> None:
     """Show what changed between two versions. Secrets are masked, so a new password shows no difference."""
     from landbridge.jobs import db_dataflows
+    from landbridge.jobs.flows import difference
 
     with opened(data, database) as db, db.read() as tx:
         row = db_dataflows.find(tx, name)
         after = db_dataflows.version(tx, row.id, new)
         before = db_dataflows.version(tx, row.id, old or max(1, after.version - 1))
-    lines = difflib.unified_diff(
-        before.document.splitlines(),
-        after.document.splitlines(),
-        f"{before.name} version {before.version}",
-        f"{after.name} version {after.version}",
-        lineterm="",
-    )
-    for line in lines:
+    for line in difference(before, after):
         typer.echo(line)
 
 
@@ -158,7 +151,7 @@ def remove(name: NameArgument, data: DataOption = None, database: DatabaseOption
 
     with opened(data, database) as db, db.write() as tx:
         row = db_dataflows.find(tx, name)
-        db_dataflows.remove(tx, row.id)
+        db_dataflows.remove(tx, row.id, by=who())
     typer.echo(f"removed {row.name} ({row.id})")
 
 

@@ -37,7 +37,10 @@ def demo(
     number: Annotated[int, typer.Option("--people", min=1, help="Number of accounts.")] = 10_000,
     integration: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Show the round trip with this vendor's sandbox instead: silverpop."),
+        typer.Option(
+            metavar="NAME",
+            help="A round trip with a sandbox instead: cheetahmail, lytics, responsys, responsys-files, silverpop.",
+        ),
     ] = None,
     faults: Annotated[bool, typer.Option("--faults", help="With --integration: let go wrong what may.")] = False,
 ) -> None:

@@ -36,4 +36,6 @@ def _no_file(entry: PlanStep) -> str:
     pattern = entry.params.get("fileNameRegex")
     what = f'no file matched "{pattern}"' if pattern else "there is no file"
     where = f' in "{place}"' if place else ""
-    return f'step "{entry.id}": {what}{where}'
+    ready = entry.params.get("readyFile")
+    beside = f', or its ready file "{ready}" is missing' if ready else ""
+    return f'step "{entry.id}": {what}{where}{beside}'

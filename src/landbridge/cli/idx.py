@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened
+from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
 
 app = typer.Typer(help="The sites of the idx.* API and their credentials.", no_args_is_help=True)
 
@@ -51,8 +51,9 @@ def credentials(
         idx_sites.add_first(tx, vault)
         site = idx_sites.find(tx, vault, api_key)
         if renew:
-            idx_sites.renew(tx, vault, site.api_key)
+            idx_sites.renew(tx, vault, site.api_key, by=who())
             site = idx_sites.find(tx, vault, site.api_key)
+        idx_sites.note_shown(tx, site.api_key, by=who())
     if key_file is not None:
         with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
             output.write(site.private_key)
@@ -86,5 +87,5 @@ def add(
     vault = Vault.open(data_folder(data))
     with opened(data, database) as db, db.write() as tx:
         idx_sites.add_first(tx, vault)
-        row = idx_sites.add(tx, vault, api_key=api_key, name=name)
+        row = idx_sites.add(tx, vault, by=who(), api_key=api_key, name=name)
     typer.echo(f"{row.api_key}  {row.name}  (site {row.site_id})")

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from landbridge.cli.round_trip import Comparison, RoundTrip
 
 _TRIPS: Final[dict[str, str]] = {
+    "cheetahmail": "landbridge.cli.round_trip_cheetahmail:CheetahMailRoundTrip",
     "lytics": "landbridge.cli.round_trip_lytics:LyticsRoundTrip",
     "responsys": "landbridge.cli.round_trip_responsys:ResponsysRoundTrip",
+    "responsys-files": "landbridge.cli.round_trip_responsys_files:ResponsysFilesRoundTrip",
     "silverpop": "landbridge.cli.round_trip_silverpop:SilverpopRoundTrip",
 }
 """Name to the class of the round trip."""

@@ -108,24 +108,27 @@ def start(
     from landbridge.cli.run import placeholders
     from landbridge.jobs import db_dataflows, jobs
     from landbridge.jobs.job_options import JobKind, JobOptions
+    from landbridge.jobs.vault import Vault
 
     if log_level not in ("error", "info", "debug"):
         raise typer.BadParameter("one of error, info, debug", param_hint="--log-level")
     if test and dry_run:
         raise typer.BadParameter("a job is a test or a dry run", param_hint="--test")
+    filled = placeholders(values or [], None)
     options = JobOptions(
         limit=limit,
         full_extract=full,
         log_level=log_level,  # type: ignore[arg-type]  # checked above
         time_limit_s=time_limit,
         splits=splits,
-        placeholders=placeholders(values or [], None),
+        placeholders=tuple(filled),
     )
+    sealed = Vault.open(data_folder(data)).seal(filled) if filled else None
     with opened(data, database) as db:
         with db.write() as tx:
             found = db_dataflows.find(tx, flow)
             kind: JobKind = "test" if test else "dry_run" if dry_run else "run"
-            row = jobs.start(tx, found.id, by=who(), kind=kind, options=options, version=version)
+            row = jobs.start(tx, found.id, by=who(), kind=kind, options=options, sealed=sealed, version=version)
         typer.echo(row.id)
         if wait:
             _wait(db, row.id)
@@ -199,13 +202,16 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Print the trace of a job."""
-    from landbridge.jobs import db_jobs, db_progress
+    from landbridge.jobs import db_audit, db_jobs, db_progress
     from landbridge.jobs.db_jobs import ENDED
     from landbridge.jobs.vault import Vault
 
     vault = Vault.open(data_folder(data)) if samples else None
     last = 0
     with opened(data, database) as db:
+        if samples:
+            with db.write() as tx:
+                db_audit.note(tx, "job.samples", actor=who(), object_kind="job", object_id=db_jobs.get(tx, job).id)
         while True:
             with db.read() as tx:
                 ended = db_jobs.get(tx, job).status in ENDED
@@ -253,9 +259,35 @@ def retention(
         if wanted:
             kept = dataclasses.replace(kept, **wanted)
             with db.write() as tx:
-                kept.save(tx)
+                kept.save(tx, by=who())
     for kind, days in dataclasses.asdict(kept).items():
         typer.echo(f"{kind:<8} {f'{days} days' if days else 'for ever'}")
+
+
+@app.command("limits")
+def limits(
+    overall: Annotated[int | None, typer.Option(min=1, metavar="JOBS", help="Of all.")] = None,
+    per_site: Annotated[int | None, typer.Option(min=1, metavar="JOBS", help="Of the same site.")] = None,
+    per_account: Annotated[
+        int | None, typer.Option(min=1, metavar="JOBS", help="That use the same account of a remote system.")
+    ] = None,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Show, or change, how many jobs may run at the same time, on all workers together."""
+    from landbridge.jobs.limits import Limits
+
+    given = {"overall": overall, "per_site": per_site, "per_account": per_account}
+    wanted = {name: number for name, number in given.items() if number is not None}
+    with opened(data, database) as db:
+        with db.read() as tx:
+            kept = Limits.load(tx)
+        if wanted:
+            kept = dataclasses.replace(kept, **wanted)
+            with db.write() as tx:
+                kept.save(tx, by=who())
+    for name, number in dataclasses.asdict(kept).items():
+        typer.echo(f"{name.replace('_', ' '):<12} {number}")
 
 
 def _wait(db: Database, job_id: str) -> None:
@@ -311,7 +343,7 @@ def _trace_json(line: TraceRow, records: list[Any]) -> dict[str, Any]:
 
 
 def _as_json(row: JobRow) -> dict[str, Any]:
-    shown = {key: value for key, value in _plain(row).items() if key != "options"}
+    shown = {key: value for key, value in _plain(row).items() if key not in ("options", "sealed")}
     shown["options"] = row.options.as_json()
     return shown
 

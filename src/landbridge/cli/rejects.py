@@ -70,13 +70,16 @@ def show(
     database: DatabaseOption = None,
 ) -> None:
     """Show a reject as JSON. Of its record only the names of the fields, unless --reveal is given."""
-    from landbridge.jobs import db_rejects
-    from landbridge.jobs.rejects import hidden, whole
+    from landbridge.jobs import db_rejects, rejects
 
-    with opened(data, database) as db, db.read() as tx:
-        found = whole(db_rejects.get(tx, reject), _vault(data))
-    if not reveal:
-        found |= {key: hidden(found[key]) for key in ("record", "text") if key in found}
+    with opened(data, database) as db:
+        if reveal:
+            with db.write() as tx:
+                found = rejects.reveal(tx, _vault(data), reject, by=who())
+        else:
+            with db.read() as tx:
+                found = rejects.whole(db_rejects.get(tx, reject), _vault(data))
+            found |= {key: rejects.hidden(found[key]) for key in ("record", "text") if key in found}
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
@@ -94,15 +97,17 @@ def export(
     """Write the rejects of a job to a file, with their records, as JSON lines."""
     from landbridge.jobs import db_jobs, db_rejects
     from landbridge.jobs.db_rejects import Choice
-    from landbridge.jobs.rejects import whole
+    from landbridge.jobs.rejects import note_export, whole
 
     vault, count, last = _vault(data), 0, 0
     partial = output.with_name(f"{output.name}.partial")
-    with opened(data, database) as db, db.read() as tx:
-        choice = Choice(job_id=db_jobs.get(tx, job).id, step=step, codes=code or ())
+    with opened(data, database) as db:
+        with db.write() as tx:
+            choice = Choice(job_id=db_jobs.get(tx, job).id, step=step, codes=code or ())
+            note_export(tx, choice, by=who())
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file, db.read() as tx:
                 while rows := db_rejects.listing(tx, choice, after=last, limit=_PART):
                     file.writelines(f"{json.dumps(whole(row, vault), ensure_ascii=False)}\n" for row in rows)
                     count, last = count + len(rows), rows[-1].id

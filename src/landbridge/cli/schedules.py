@@ -213,7 +213,7 @@ def remove(scheduling: NameArgument, data: DataOption = None, database: Database
 
     with opened(data, database) as db, db.write() as tx:
         row = db_schedules.find(tx, scheduling)
-        db_schedules.remove(tx, row.id)
+        db_schedules.remove(tx, row.id, by=who())
     typer.echo(f"{row.id}  {row.name}  (removed)")
 
 
@@ -285,18 +285,9 @@ def _moment(text: str, schedule: Schedule) -> datetime:
 
 
 def _runs(schedule: Schedule, *, after: datetime, count: int) -> list[Occurrence]:
-    from landbridge.jobs.clock import occurrences
+    from landbridge.jobs.clock import upcoming
 
-    if schedule.keep_updated is not None:
-        return []
-    shown: list[Occurrence] = []
-    runs = 0
-    for occurrence in occurrences(schedule.timetable, after):
-        shown.append(occurrence)
-        runs += occurrence.runs
-        if runs == count:
-            break
-    return shown
+    return [] if schedule.keep_updated is not None else upcoming(schedule.timetable, after, count)
 
 
 # -- showing -----------------------------------------------------------------------------------------------------------

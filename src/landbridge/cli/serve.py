@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 import threading
 from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ from landbridge.cli.place import DatabaseOption, DataOption, data_folder
 
 if TYPE_CHECKING:
     from landbridge.jobs.worker import WorkerSettings
-    from landbridge.server.service import ServiceSettings
+    from landbridge.server.service import Service, ServiceSettings
 
 SlotsOption = Annotated[
     int | None,
@@ -41,22 +42,62 @@ LeaseOption = Annotated[
 ]
 
 
+class LogFormatName(StrEnum):
+    """How the lines of the log are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogFormatOption = Annotated[
+    LogFormatName, typer.Option("--log-format", help="The log on standard error: text, or JSON lines for programs.")
+]
+
+
 def serve(
     data: DataOption = None,
     database: DatabaseOption = None,
+    *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 picks a free one.")] = 8650,
     slots: SlotsOption = None,
     grace: GraceOption = 30,
     lease: LeaseOption = 30,
     time_limit: TimeLimitOption = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Speak HTTPS with this certificate, PEM with its chain.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key, PEM.")] = None,
+    insecure_http: Annotated[
+        bool, typer.Option("--insecure-http", help="Let other machines in over HTTP: a proxy before it speaks HTTPS.")
+    ] = False,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name it is reached by, besides localhost; may be given several times."),
+    ] = None,
+    session_hours: Annotated[
+        float, typer.Option(min=0.1, max=24 * 30, metavar="HOURS", help="Log people out so long after the login.")
+    ] = 12,
+    session_idle_minutes: Annotated[
+        float, typer.Option(min=2, max=60 * 24, metavar="MINUTES", help="Log people out who did nothing for so long.")
+    ] = 120,
+    log_format: LogFormatOption = LogFormatName.TEXT,
 ) -> None:
     """Run the service: HTTP, schedules and one worker.
 
     Dataflows, schedules and jobs are kept in the data folder, or with --database in PostgreSQL. Ends on
     SIGTERM or SIGINT: takes no more jobs, waits for those that run, and leaves the rest to the next start.
+
+    As long as there is no user, it prints a link by which the first admin is made.
     """
+    from datetime import timedelta
+
+    from landbridge.jobs.tokens import SessionLife
     from landbridge.server.service import ServiceSettings
+    from landbridge.server.tls import TlsFiles
+
+    if (tls_certificate is None) != (tls_key is None):
+        raise typer.BadParameter("give both --tls-certificate and --tls-key")
 
     _serve(
         ServiceSettings(
@@ -65,7 +106,12 @@ def serve(
             host=host,
             port=port,
             worker=_worker(slots, grace_s=grace, lease_s=lease, time_limit_s=time_limit),
-        )
+            tls=TlsFiles(tls_certificate, tls_key) if tls_certificate and tls_key else None,
+            insecure=insecure_http,
+            host_names=tuple(host_name or ()),
+            sessions=SessionLife(whole=timedelta(hours=session_hours), idle=timedelta(minutes=session_idle_minutes)),
+        ),
+        log_format=log_format,
     )
 
 
@@ -76,6 +122,7 @@ def worker(
     grace: GraceOption = 30,
     lease: LeaseOption = 30,
     time_limit: TimeLimitOption = None,
+    log_format: LogFormatOption = LogFormatName.TEXT,
 ) -> None:
     """Run one more worker, on this or another machine, for services that share a PostgreSQL database.
 
@@ -91,7 +138,8 @@ def worker(
             database=shared(database),
             host=None,
             worker=_worker(slots, grace_s=grace, lease_s=lease, time_limit_s=time_limit),
-        )
+        ),
+        log_format=log_format,
     )
 
 
@@ -103,11 +151,21 @@ def _worker(slots: int | None, *, grace_s: float, lease_s: float, time_limit_s: 
     )
 
 
-def _serve(settings: ServiceSettings) -> None:
+def _show_setup_link(service: Service) -> None:
+    from landbridge.jobs import first_admin
+
+    with service.database.write() as tx:
+        secret = first_admin.new_link(tx) if first_admin.is_needed(tx) else None
+    if secret:
+        typer.echo(f"set up   {service.url}/setup#{secret}  (good for one hour, once)")
+
+
+def _serve(settings: ServiceSettings, *, log_format: LogFormatName) -> None:
+    from landbridge.server import logs
+    from landbridge.server.logs import LogFormat
     from landbridge.server.service import running
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("landbridge").setLevel(logging.INFO)
+    logs.install(LogFormat(log_format))
     received = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: received.set())
@@ -115,6 +173,8 @@ def _serve(settings: ServiceSettings) -> None:
         service = stack.enter_context(running(settings))
         typer.echo(f"service  {service.url}" if service.url else f"worker   {service.worker.id}")
         typer.echo(f"data     {settings.data}\ndatabase {service.database.url}")
+        if service.url:
+            _show_setup_link(service)
         sys.stdout.flush()
         received.wait()
         typer.echo(f"stopping; running jobs get {settings.worker.grace_s:.0f} s")

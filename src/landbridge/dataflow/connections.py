@@ -1,8 +1,10 @@
 """Stored connections in dataflows: ``"connection": "NAME"`` among the parameters of a step.
 
-The step's own parameters count more than the stored ones. A stored value is taken where the component knows the
-parameter and the step leaves it out or blank. Secrets come in as references (see ``variables``), so that a job treats
-them as it treats every other secret, and one that looks like a variable stays as it is.
+The step's own parameters count more than the stored ones, but for those that tell where a connection with secrets
+leads: whoever writes a dataflow need not know the secrets, and must not be able to send them elsewhere. A stored value
+is taken where the component knows the parameter and the step leaves it out or blank. Secrets come in as references (see
+``variables``), so that a job treats them as it treats every other secret, and one that looks like a variable stays as
+it is.
 """
 
 from __future__ import annotations
@@ -17,6 +19,13 @@ from landbridge.dataflow.model import Dataflow, JsonObject, Step
 from landbridge.dataflow.parameters import CONNECTION, is_blank, json_names, takes_connection
 from landbridge.dataflow.problems import DataflowError, Problem, did_you_mean, error
 from landbridge.dataflow.variables import ReferenceKind, SecretSource
+
+_HOST: Final = "host"
+
+LEADS: Final = frozenset(
+    (_HOST, "url", "endpoint", "dataCenter", "podNumber", "appUrl", "lyticsUrl", "authenticationUrl", "loginUrl")
+)
+"""Parameters that tell where secrets are sent."""
 
 _GROUPS: Final = 2
 """Words of a component id before those that tell the system: ``datasource.write``."""
@@ -90,7 +99,9 @@ def connect(flow: Dataflow, stored: Mapping[str, Connection], catalogue: Catalog
             steps.append(step)
             continue
         found = stored.get(step.params[CONNECTION])
-        problem = _problem(step, found, stored, place=f"steps[{index}].params.{CONNECTION}")
+        problem = _problem(step, found, stored, place=f"steps[{index}].params.{CONNECTION}") or _elsewhere(
+            step, info, found, place=f"steps[{index}].params"
+        )
         if problem or found is None:
             problems += [problem] if problem else []
             continue
@@ -140,6 +151,22 @@ def _problem(step: Step, found: Connection | None, stored: Mapping[str, Connecti
         message = f'the connection "{name}" is one to {found.kind}, which {step.type} does not use'
         hint = "Name another connection, or none."
         return error(codes.CONNECTION_DOES_NOT_FIT, message, step=step.id, field=place, hint=hint)
+    return None
+
+
+def _elsewhere(step: Step, info: ComponentInfo | None, found: Connection | None, *, place: str) -> Problem | None:
+    """The error for a step that would send the secrets of a connection to another place."""
+    if found is None or not found.secrets:
+        return None
+    names = json_names(info) or {}
+    for key, value in step.params.items():
+        own = names.get(key, key)
+        if own not in LEADS or is_blank(value) or value == found.params.get(own):
+            continue
+        if own != _HOST or own in found.params:  # a connection without a host is meant for any
+            message = f'the connection "{found.name}" leads to its own {own}; the step must not name another'
+            hint = f"Leave {key} out, or store a connection to the other place."
+            return error(codes.CONNECTION_DOES_NOT_FIT, message, step=step.id, field=f"{place}.{key}", hint=hint)
     return None
 
 

@@ -98,7 +98,7 @@ CODES: Final[dict[str, str]] = {
     COMPONENT_NOT_LOADED: "A component exists but its code cannot be loaded or fails.",
     UNKNOWN_COMPONENT: "A step's `type` is not the id of a component.",
     UNKNOWN_CONNECTION: "There is no stored connection of this name.",
-    CONNECTION_DOES_NOT_FIT: "A step names a stored connection to another system.",
+    CONNECTION_DOES_NOT_FIT: "A step names a stored connection to another system, or would send its secrets elsewhere.",
 }
 """Every code of the dataflow language with its one-line meaning."""
 

@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import time
+import uuid
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import anyio
@@ -150,6 +151,26 @@ class AlertDelivery:
     def _told(self, id: str, status: AlertStatus) -> None:
         with self._database.write() as tx:
             db_alerts.told(tx, id, status=status)
+
+
+def test_message(rule: RuleRow) -> AlertRow:
+    """What a rule's addresses or webhook get to see that it works."""
+    moment = datetime.now(UTC)
+    return AlertRow(
+        id=uuid.uuid4().hex,
+        rule_id=rule.id,
+        dataflow_id=rule.dataflow_id,
+        job_id=None,
+        kind="test",
+        status="pending",
+        message="this is a test of an alert",
+        occurrences=1,
+        attempts=0,
+        details={},
+        created=moment,
+        updated=moment,
+        closed=moment,
+    )
 
 
 def _subject(row: AlertRow) -> str:

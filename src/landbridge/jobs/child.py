@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -213,7 +214,7 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
         job_id, started = journal.identity(begin.job_id, begin.started) if journal else (begin.job_id, begin.started)
         ready = prepare(
             Dataflow.load(begin.flow),
-            job=JobValues(now=started, job_id=job_id, placeholders=options.placeholders),
+            job=JobValues(now=started, job_id=job_id, placeholders=begin.placeholders),
             source=StoredSecrets(begin.connection_secrets, EnvironmentSecrets(os.environ)),
         )
         plan = replay.replayed(ready.plan, options.replay_step) if begin.kind == "replay" else ready.plan
@@ -283,8 +284,9 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
 
 async def _run_part(begin: Begin, number: int, inbox: Inbox, outbox: Outbox) -> None:
     """Work on one part of the job's input."""
+    debug = JobOptions.from_json(begin.options).log_level == "debug"
     try:
-        outbox.put(Done(await dividing.work_on_part(begin, number)))
+        outbox.put(Done(await dividing.work_on_part(begin, number, log=partial(_log_to, outbox, debug=debug))))
     except LandbridgeError as error:
         outbox.put(Refused(error.code, error.message, error.hint, error.step))
     finally:

@@ -137,6 +137,18 @@ def occurrences(timetable: Timetable, after: datetime) -> Iterator[Occurrence]:
         yield Occurrence(instant.astimezone(timetable.zone).replace(tzinfo=None, fold=0), instant)
 
 
+def upcoming(timetable: Timetable, after: datetime, count: int) -> list[Occurrence]:
+    """What the timetable asks for after ``after``, until ``count`` of it runs; skipped ones included."""
+    shown: list[Occurrence] = []
+    runs = 0
+    for occurrence in occurrences(timetable, after):
+        shown.append(occurrence)
+        runs += occurrence.runs
+        if runs == count:
+            break
+    return shown
+
+
 def cron_dates(expression: str, after: datetime) -> Iterator[datetime]:
     """Local times after ``after`` that match a cron expression, both without a zone.
 

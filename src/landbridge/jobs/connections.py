@@ -10,7 +10,7 @@ from typing import Any, Final
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import Dataflow, Step
 from landbridge.dataflow.catalogue import ComponentInfo
-from landbridge.dataflow.connections import Connected, Connection, connect, fits, kinds, named_in
+from landbridge.dataflow.connections import LEADS, Connected, Connection, connect, fits, kinds, named_in
 from landbridge.dataflow.parameters import check_params, json_names, secret_param
 from landbridge.dataflow.problems import MISSING_PARAM, did_you_mean, errors_of
 from landbridge.dataflow.variables import MASK, holds_unresolved
@@ -64,21 +64,30 @@ def add(tx: Transaction, vault: Vault, name: str, *, kind: str, values: Values, 
 
 
 def change(tx: Transaction, vault: Vault, name: str, *, values: Values, by: str) -> None:
-    """Change some values of a connection; the others stay.
+    """Change some values of a connection; the others stay. One that leads elsewhere needs its secrets anew.
 
     Raises:
-        FlowError: LB-1761, there is none; LB-1765, a value cannot be stored; LB-1768, it was changed meanwhile.
+        FlowError: LB-1761, there is none; LB-1765, a value cannot be stored; LB-1768, it was changed meanwhile;
+            LB-1769, it would lead elsewhere with secrets that were stored for another place.
         StorageError: LB-7505, its secrets were sealed by another key.
     """
     row = db_connections.find(tx, name)
     given, given_secrets = _checked(name, row.kind, values)
     gone = {*_canonical(row.kind, values.unset), *given, *given_secrets}
     params = {key: value for key, value in row.params.items() if key not in gone} | given
-    secrets = {key: value for key, value in _secrets(vault, row).items() if key not in gone} | given_secrets
+    kept = {key: value for key, value in _secrets(vault, row).items() if key not in gone}
+    moved = sorted(key for key in LEADS & row.params.keys() if params.get(key) != row.params[key])
+    if kept and moved:
+        raise FlowError(
+            "LB-1769",
+            f"with another {moved[0]} the connection would send its secrets to another place",
+            hint=f"Give the secrets again, too: {', '.join(sorted(kept))}.",
+        )
+    secrets = kept | given_secrets
     db_connections.change(tx, row, params=params, sealed=vault.seal(secrets) if secrets else None, by=by)
 
 
-def remove(tx: Transaction, name: str, *, force: bool = False) -> None:
+def remove(tx: Transaction, name: str, *, by: str, force: bool = False) -> None:
     """Remove a connection.
 
     Raises:
@@ -91,7 +100,7 @@ def remove(tx: Transaction, name: str, *, force: bool = False) -> None:
         raise FlowError(
             "LB-1766", f'the connection "{name}" is used by {shown}', hint="Change these dataflows, or give --force."
         )
-    db_connections.remove(tx, name)
+    db_connections.remove(tx, name, by=by)
 
 
 def used_by(tx: Transaction, name: str) -> list[str]:

@@ -32,6 +32,8 @@ Transaction = sa.Connection
 _BUSY_TIMEOUT_S: Final = 30
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_MS: Final = 60_000
+_MORE_CONNECTIONS: Final = 24
+"""For a moment: however many ask the service at once, the worker's heartbeat must not wait for them."""
 _UPGRADE_LOCK: Final = 0x6C62_6A6F_6273
 _LOCKS: Final = 0x6C62_6A
 _ALREADY_THERE: Final = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
@@ -150,6 +152,11 @@ def changes(tx: Transaction, area: str) -> int:
     return tx.execute(sa.select(change.c.count).where(change.c.area == area)).scalar() or 0
 
 
+def all_changes(tx: Transaction) -> dict[str, int]:
+    """How often each area was changed."""
+    return {row[0]: row[1] for row in tx.execute(sa.select(change.c.area, change.c["count"]).limit(100))}
+
+
 def exclusive(tx: Transaction, purpose: str) -> bool:
     """Whether this transaction is the only one for ``purpose``; a file has one writer at a time anyway."""
     if tx.dialect.name != "postgresql":
@@ -190,7 +197,7 @@ def _file_engine(folder: Path) -> sa.Engine:
         sa.URL.create("sqlite", database=str(file)),
         connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
         pool_size=8,
-        max_overflow=8,
+        max_overflow=_MORE_CONNECTIONS,
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -231,7 +238,7 @@ def _shared_engine(url: str) -> sa.Engine:
             "application_name": "landbridge",
         },
         pool_size=8,
-        max_overflow=8,
+        max_overflow=_MORE_CONNECTIONS,
         pool_pre_ping=True,
     )
 

@@ -11,9 +11,11 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
+from landbridge.jobs import db_audit
 from landbridge.jobs.db import Transaction, now
 from landbridge.jobs.db_jobs import JobRow, JobStatus, listing as jobs_of
 from landbridge.jobs.db_tables import alert as table, alert_rule as rules, job, scheduling
+from landbridge.jobs.db_types import Instant
 
 Channel = Literal["email", "webhook"]
 AlertStatus = Literal["pending", "sending", "sent", "given_up"]
@@ -102,6 +104,7 @@ def add_rule(
         updated_by=by,
     )
     tx.execute(sa.insert(rules).values({key: getattr(row, key) for key in RuleRow.__slots__}))
+    _note(tx, "alert_rule.add", row, by=by)
     return row
 
 
@@ -126,14 +129,54 @@ def rule_listing(tx: Transaction, *, dataflow_id: str | None = None, limit: int 
     return [RuleRow(**row._mapping) for row in tx.execute(wanted)]  # noqa: SLF001 - see rule
 
 
-def remove_rule(tx: Transaction, id: str) -> None:
+def change_rule(
+    tx: Transaction,
+    id: str,
+    *,
+    settings: dict[str, Any],
+    enabled: bool,
+    by: str,
+    dataflow_id: str | None = None,
+    sealed: bytes | None = None,
+) -> RuleRow:
+    """Give a rule other settings.
+
+    Args:
+        tx: The transaction.
+        id: The rule.
+        settings: As ``add_rule`` takes them; they name the same channel.
+        enabled: Whether it tells anybody.
+        by: Who changes it.
+        dataflow_id: Only for this dataflow; None for all.
+        sealed: A new secret of its webhook; None keeps the old one.
+
+    Raises:
+        FlowError: LB-1742, there is none with this id.
+    """
+    before = rule(tx, id)
+    values = {
+        "settings": settings,
+        "enabled": enabled,
+        "dataflow_id": dataflow_id,
+        "sealed": sealed or before.sealed,
+        "updated": now(tx),
+        "updated_by": by,
+    }
+    tx.execute(sa.update(rules).where(rules.c.id == id).values(values))
+    row = rule(tx, id)
+    _note(tx, "alert_rule.change", row, by=by)
+    return row
+
+
+def remove_rule(tx: Transaction, id: str, *, by: str) -> None:
     """Remove a rule and its alerts.
 
     Raises:
         FlowError: LB-1742, there is none with this id.
     """
-    rule(tx, id)
+    row = rule(tx, id)
     tx.execute(sa.delete(rules).where(rules.c.id == id))
+    _note(tx, "alert_rule.remove", row, by=by)
 
 
 def add(
@@ -187,10 +230,18 @@ def close(tx: Transaction, ids: Collection[str]) -> None:
 
 
 def listing(
-    tx: Transaction, *, dataflow_id: str | None = None, only_open: bool = False, limit: int = 50
+    tx: Transaction,
+    *,
+    dataflow_id: str | None = None,
+    only_open: bool = False,
+    limit: int = 50,
+    before: tuple[datetime, str] | None = None,
 ) -> Sequence[AlertRow]:
-    """Alerts, the newest first."""
-    wanted = sa.select(table).order_by(table.c.created.desc(), table.c.id).limit(limit)
+    """Alerts, the newest first; ``before`` is when the last one that was listed was noticed, and its id."""
+    wanted = sa.select(table).order_by(table.c.created.desc(), table.c.id.desc()).limit(limit)
+    if before is not None:
+        moment, last = before
+        wanted = wanted.where(sa.tuple_(table.c.created, table.c.id) < sa.tuple_(sa.literal(moment, Instant), last))
     if dataflow_id is not None:
         wanted = wanted.where(table.c.dataflow_id == dataflow_id)
     if only_open:
@@ -272,6 +323,12 @@ def good_runs(tx: Transaction, like: JobRow, *, limit: int) -> Sequence[JobRow]:
         and row.options.full_extract is like.options.full_extract
     ]
     return same[:limit]
+
+
+def _note(tx: Transaction, action: str, row: RuleRow, *, by: str) -> None:
+    # Not the settings: they name people's addresses.
+    details = {"channel": row.kind, "dataflow": row.dataflow_id}
+    db_audit.note(tx, action, actor=by, object_kind="alert_rule", object_id=row.id, details=details)
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> AlertRow:

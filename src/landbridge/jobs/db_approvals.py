@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
-from landbridge.jobs import db_jobs
+from landbridge.jobs import db_audit, db_jobs, db_totals
 from landbridge.jobs.db import Transaction, changed, now
 from landbridge.jobs.db_jobs import JobRow, JobStatus
 from landbridge.jobs.db_tables import approval as table, job as jobs
@@ -88,6 +88,7 @@ def approve(tx: Transaction, job_id: str, *, codes: Collection[str] = (), by: st
         .where(table.c.job_id == job_id, table.c.code.in_(given))
         .values(answered=moment, answered_by=by, decision="approved")
     )
+    db_audit.note(tx, "job.approve", actor=by, object_kind="job", object_id=job_id, details={"codes": given})
     options = {**row.options.as_json(), "approvals": sorted({*row.options.approvals, *given})}
     _change(
         tx, job_id, status=JobStatus.QUEUED, options=options, turn=jobs.c.turn + 1, admitted=None, handed_over=False
@@ -108,7 +109,9 @@ def refuse(tx: Transaction, job_id: str, *, by: str) -> JobRow:
         .where(table.c.job_id == job_id, table.c.answered.is_(None))
         .values(answered=moment, answered_by=by, decision="refused")
     )
+    db_audit.note(tx, "job.refuse", actor=by, object_kind="job", object_id=job_id)
     _change(tx, job_id, status=JobStatus.FAILED, reason="guard", ended=moment)
+    db_totals.count(tx, job_id)
     return db_jobs.get(tx, job_id)
 
 

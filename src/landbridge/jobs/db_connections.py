@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from landbridge.dataflow.problems import UNKNOWN_CONNECTION
 from landbridge.errors import FlowError
+from landbridge.jobs import db_audit
 from landbridge.jobs.db import AlreadyThere, Transaction, insert_new, now
 from landbridge.jobs.db_tables import connection as table
 
@@ -64,6 +65,8 @@ def add(
             f'there is a connection "{name}" already',
             hint=f"Choose another name, or change it: landbridge connections set {name}",
         ) from None
+    details = {"type": kind, "params": sorted(params), "secrets": sealed is not None}
+    db_audit.note(tx, "connection.add", actor=by, object_kind="connection", object_id=name, details=details)
     return row
 
 
@@ -84,6 +87,9 @@ def change(tx: Transaction, row: ConnectionRow, *, params: dict[str, Any], seale
             f'the connection "{row.name}" was changed by {row.updated_by or "somebody"} meanwhile',
             hint="Look at it again and repeat the change.",
         )
+    changed = sorted(key for key in {*row.params, *params} if row.params.get(key) != params.get(key))
+    details = {"params": changed, "secrets": sealed is not None}
+    db_audit.note(tx, "connection.change", actor=by, object_kind="connection", object_id=row.name, details=details)
 
 
 def find(tx: Transaction, name: str) -> ConnectionRow:
@@ -105,12 +111,15 @@ def named(tx: Transaction, names: Collection[str]) -> Sequence[ConnectionRow]:
     return [ConnectionRow(**row._mapping) for row in tx.execute(sa.select(table).where(table.c.name.in_(names)))]  # noqa: SLF001 - see find
 
 
-def listing(tx: Transaction, *, limit: int = 1000) -> Sequence[ConnectionRow]:
-    """Connections by name."""
-    return [ConnectionRow(**row._mapping) for row in tx.execute(sa.select(table).order_by(table.c.name).limit(limit))]  # noqa: SLF001 - see find
+def listing(tx: Transaction, *, limit: int = 1000, after: str | None = None) -> Sequence[ConnectionRow]:
+    """Connections by name; ``after`` is the name of the last one that was listed."""
+    wanted = sa.select(table).order_by(table.c.name).limit(limit)
+    if after is not None:
+        wanted = wanted.where(table.c.name > after)
+    return [ConnectionRow(**row._mapping) for row in tx.execute(wanted)]  # noqa: SLF001 - see find
 
 
-def remove(tx: Transaction, name: str) -> None:
+def remove(tx: Transaction, name: str, *, by: str) -> None:
     """Remove a connection.
 
     Raises:
@@ -118,3 +127,4 @@ def remove(tx: Transaction, name: str) -> None:
     """
     find(tx, name)
     tx.execute(sa.delete(table).where(table.c.name == name))
+    db_audit.note(tx, "connection.remove", actor=by, object_kind="connection", object_id=name)

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
+from landbridge.jobs import db_audit
 from landbridge.jobs.db import Transaction, changed, now
 from landbridge.jobs.db_tables import dataflow as table, dataflow_version as versions
 
@@ -104,6 +105,7 @@ def add(
     )
     tx.execute(sa.insert(table).values({key: getattr(row, key) for key in DataflowRow.__slots__}))
     _add_version(tx, row, content)
+    _note(tx, "dataflow.add", row, by=by)
     return row
 
 
@@ -143,6 +145,7 @@ def change(tx: Transaction, id: str, content: Content, *, by: str, expected_vers
         )
     row = get(tx, id)
     _add_version(tx, row, content)
+    _note(tx, "dataflow.change", row, by=by)
     return row
 
 
@@ -179,31 +182,50 @@ def find(tx: Transaction, name: str, *, kind: Kind = "published") -> DataflowRow
 
 
 def listing(
-    tx: Transaction, *, kind: Kind | None = "published", limit: int = 1000, after: str | None = None
+    tx: Transaction,
+    *,
+    kind: Kind | None = "published",
+    draft_of: str | None = None,
+    name: str | None = None,
+    limit: int = 1000,
+    after: tuple[str, str] | None = None,
 ) -> Sequence[DataflowRow]:
-    """Dataflows by name, then id; ``after`` is the id of the last one that was listed."""
+    """Dataflows by name, then id.
+
+    Args:
+        tx: The transaction.
+        kind: Only these; None for both kinds.
+        draft_of: Only drafts of this dataflow.
+        name: Only those whose names contain this, in any case of letters.
+        limit: At most so many.
+        after: Name and id of the last one that was listed.
+    """
     wanted = sa.select(table).where(table.c.removed.is_(None)).order_by(table.c.name, table.c.id).limit(limit)
     if kind is not None:
         wanted = wanted.where(table.c.kind == kind)
+    if draft_of is not None:
+        wanted = wanted.where(table.c.draft_of == draft_of)
+    if name is not None:
+        wanted = wanted.where(table.c.name.icontains(name, autoescape=True))
     if after is not None:
-        last = get(tx, after)
-        wanted = wanted.where(sa.tuple_(table.c.name, table.c.id) > sa.tuple_(sa.literal(last.name), last.id))
+        wanted = wanted.where(sa.tuple_(table.c.name, table.c.id) > sa.tuple_(*map(sa.literal, after)))
     return [_row(row) for row in tx.execute(wanted)]
 
 
-def remove(tx: Transaction, id: str) -> None:
+def remove(tx: Transaction, id: str, *, by: str) -> None:
     """Remove a dataflow and its drafts from sight. Its jobs keep their version.
 
     Raises:
         FlowError: LB-1701, there is none with this id.
     """
-    get(tx, id)
+    row = get(tx, id)
     tx.execute(
         sa.update(table)
         .where(sa.or_(table.c.id == id, table.c.draft_of == id), table.c.removed.is_(None))
         .values(removed=now(tx))
     )
     changed(tx, AREA)
+    _note(tx, "dataflow.remove", row, by=by)
 
 
 def version(tx: Transaction, id: str, number: int | None = None) -> VersionRow:
@@ -230,9 +252,13 @@ def newest_versions(tx: Transaction, ids: Collection[str]) -> Sequence[tuple[Dat
     return [(row, contents[row.id]) for row in rows]
 
 
-def all_versions(tx: Transaction, id: str) -> Sequence[VersionRow]:
-    """All versions of a dataflow, the newest first."""
-    wanted = sa.select(versions).where(versions.c.dataflow_id == id).order_by(versions.c.version.desc())
+def all_versions(
+    tx: Transaction, id: str, *, before: int | None = None, limit: int | None = None
+) -> Sequence[VersionRow]:
+    """The versions of a dataflow, the newest first; or at most ``limit`` of those before a version."""
+    wanted = sa.select(versions).where(versions.c.dataflow_id == id).order_by(versions.c.version.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(versions.c.version < before)
     return [_version_row(row) for row in tx.execute(wanted)]
 
 
@@ -263,6 +289,11 @@ def _add_version(tx: Transaction, row: DataflowRow, content: Content) -> None:
         )
     )
     changed(tx, AREA)
+
+
+def _note(tx: Transaction, action: str, row: DataflowRow, *, by: str) -> None:
+    details = {"name": row.name, "version": row.version, "kind": row.kind}
+    db_audit.note(tx, action, actor=by, object_kind="dataflow", object_id=row.id, details=details)
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> DataflowRow:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
+from landbridge.jobs import db_audit
 from landbridge.jobs.db import AlreadyThere, Transaction, insert_new, now
 from landbridge.jobs.db_tables import delta_mark as table, job
 
@@ -84,6 +85,9 @@ def edit(tx: Transaction, dataflow_id: str, *, mark: datetime | None, files: dic
     """
     if not move(tx, get(tx, dataflow_id), mark=mark, files=files, by=by):
         raise FlowError("LB-1731", "the mark of the dataflow was changed at the same moment", hint="Look at it again.")
+    details = {"mark": mark.isoformat() if mark else None}
+    action = "delta.set" if mark else "delta.reset"
+    db_audit.note(tx, action, actor=by, object_kind="dataflow", object_id=dataflow_id, details=details)
     return get(tx, dataflow_id)
 
 

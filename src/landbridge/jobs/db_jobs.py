@@ -11,18 +11,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
+from landbridge.jobs import db_totals
 from landbridge.jobs.db import AlreadyThere, Transaction, changed, insert_new, now
 from landbridge.jobs.db_tables import job as table
+from landbridge.jobs.db_types import Instant
 from landbridge.jobs.job_options import JobKind, JobOptions
+from landbridge.jobs.limits import Limits
 
 AREA: Final = "job"
 """What is counted by ``db.changes``: jobs that were added, cancelled, or ended."""
 
+
+Sealed: TypeAlias = bytes
 
 _LOOK_BACK: Final = 50
 """How many jobs with a limit may stand before the last whole one."""
@@ -52,6 +57,7 @@ class NewJob:
     Attributes:
         id: For a planned run made of the scheduling and the instant, so that it exists once only.
         dataflow_version: The exact version that runs.
+        sealed: The values of its placeholders by name, encrypted.
         accounts: The accounts of remote systems that it uses, as keys of limits.
         planned: When its scheduling wanted it to start.
         started_by: Who or what asked: ``scheduling <id>``, ``cli``, a user.
@@ -70,6 +76,7 @@ class NewJob:
     scheduling_id: str | None = None
     planned: datetime | None = None
     options: JobOptions = field(default_factory=JobOptions)
+    sealed: bytes | None = field(default=None, repr=False)
     accounts: Collection[str] = ()
     attempt: int = 1
     retry_of: str | None = None
@@ -125,6 +132,7 @@ class JobRow:
     bytes: int
     error: Mapping[str, Any] | None
     result: Mapping[str, Any] | None
+    sealed: Sealed | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +147,6 @@ class Ending:
     reason: str = ""
     error: Mapping[str, Any] | None = None
     result: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many jobs may run at the same time, on all workers together."""
-
-    overall: int = 32
-    per_site: int = 4
-    per_account: int = 4
 
 
 def add(tx: Transaction, new: NewJob) -> bool:
@@ -194,7 +193,10 @@ def listing(
     dataflow_id: str | None = None,
     scheduling_id: str | None = None,
     status: Collection[JobStatus] = (),
-    before: str | None = None,
+    kind: Collection[JobKind] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> Sequence[JobRow]:
     """Jobs, the newest first.
@@ -204,21 +206,30 @@ def listing(
         dataflow_id: Only those of this dataflow.
         scheduling_id: Only those of this scheduling.
         status: Only those in one of these states.
-        before: The id of the last job that was listed.
+        kind: Only those of one of these kinds.
+        since: Only those that were asked for at this instant or later.
+        until: Only those that were asked for before this instant.
+        before: When the last job that was listed was asked for, and its id.
         limit: At most so many.
     """
     wanted = sa.select(table).order_by(table.c.created.desc(), table.c.id.desc()).limit(limit)
-    if dataflow_id is not None:
-        wanted = wanted.where(table.c.dataflow_id == dataflow_id)
-    if scheduling_id is not None:
-        wanted = wanted.where(table.c.scheduling_id == scheduling_id)
-    if status:
-        wanted = wanted.where(table.c.status.in_(status))
+    for column, value in ((table.c.dataflow_id, dataflow_id), (table.c.scheduling_id, scheduling_id)):
+        wanted = wanted if value is None else wanted.where(column == value)
+    for column, values in ((table.c.status, status), (table.c.kind, kind)):
+        wanted = wanted.where(column.in_(values)) if values else wanted
+    if since is not None:
+        wanted = wanted.where(table.c.created >= since)
+    if until is not None:
+        wanted = wanted.where(table.c.created < until)
     if before is not None:
-        last = get(tx, before)
-        wanted = wanted.where(
-            sa.or_(table.c.created < last.created, sa.and_(table.c.created == last.created, table.c.id < last.id))
-        )
+        moment, last = before
+        wanted = wanted.where(sa.tuple_(table.c.created, table.c.id) < sa.tuple_(sa.literal(moment, Instant), last))
+    return [_row(row) for row in tx.execute(wanted)]
+
+
+def changed_since(tx: Transaction, moment: datetime, *, limit: int) -> Sequence[JobRow]:
+    """Jobs of which anything changed at or after ``moment``, the earliest change first."""
+    wanted = sa.select(table).where(table.c.updated >= moment).order_by(table.c.updated, table.c.id).limit(limit)
     return [_row(row) for row in tx.execute(wanted)]
 
 
@@ -324,7 +335,7 @@ def begin(tx: Transaction, id: str, *, worker_id: str, host: str, landbridge_ver
     )
     if done.rowcount:
         return get(tx, id)
-    tx.execute(
+    stopped = tx.execute(
         # Its worker ended before it could stop the job, as a person had asked.
         sa.update(table)
         .where(
@@ -334,6 +345,9 @@ def begin(tx: Transaction, id: str, *, worker_id: str, host: str, landbridge_ver
         )
         .values(status=JobStatus.CANCELLED, reason="cancelled", ended=moment, updated=moment)
     )
+    if stopped.rowcount:
+        db_totals.count(tx, id)
+        changed(tx, AREA)
     return None
 
 
@@ -393,7 +407,7 @@ def ask_cancel(tx: Transaction, id: str, *, by: str) -> JobRow:
         raise FlowError("LB-1706", f'the job "{id}" has ended: {before.status}')
     moment = now(tx)
     waits = table.c.status != JobStatus.RUNNING
-    tx.execute(
+    ended = tx.execute(
         sa.update(table)
         .where(table.c.id == id, waits)
         .values(
@@ -410,6 +424,8 @@ def ask_cancel(tx: Transaction, id: str, *, by: str) -> JobRow:
         .where(table.c.id == id, table.c.status == JobStatus.RUNNING, table.c.cancel_asked.is_(None))
         .values(cancel_asked=moment, cancel_by=by, updated=moment)
     )
+    if ended.rowcount:
+        db_totals.count(tx, id)
     changed(tx, AREA)
     return get(tx, id)
 
@@ -462,6 +478,7 @@ def _new_row(new: NewJob, moment: datetime) -> dict[str, Any]:
         "planned": new.planned,
         "started_by": new.started_by,
         "options": new.options.as_json(),
+        "sealed": new.sealed,
         "accounts": sorted(new.accounts),
         "status": new.status,
         "attempt": new.attempt,

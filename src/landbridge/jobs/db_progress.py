@@ -128,9 +128,13 @@ def files_of(tx: Transaction, job_id: str) -> Sequence[FileRow]:
     return [FileRow(**values) for values in _of(tx, job_file, job_id, order="number")]
 
 
-def trace_of(tx: Transaction, job_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[TraceRow]:
-    """Lines of the trace of a job in their order, those behind the line ``after``."""
+def trace_of(
+    tx: Transaction, job_id: str, *, after: int = 0, limit: int = 1000, only_samples: bool = False
+) -> Sequence[TraceRow]:
+    """Lines of the trace of a job in their order, those behind the line ``after``; or only those with records."""
     wanted = sa.select(job_trace).where(job_trace.c.job_id == job_id, job_trace.c.id > after)
+    if only_samples:
+        wanted = wanted.where(job_trace.c.sealed.is_not(None))
     return [
         TraceRow(**_without_job(row)) for row in tx.execute(wanted.order_by(job_trace.c.id).limit(limit)).mappings()
     ]

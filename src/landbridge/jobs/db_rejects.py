@@ -137,9 +137,11 @@ def listing(tx: Transaction, choice: Choice, *, after: int = 0, limit: int = 100
     return [RejectRow(**row) for row in tx.execute(wanted).mappings()]
 
 
-def newest(tx: Transaction, choice: Choice, *, limit: int) -> Sequence[RejectRow]:
-    """The last rejects, the newest first."""
+def newest(tx: Transaction, choice: Choice, *, limit: int, before: int | None = None) -> Sequence[RejectRow]:
+    """The last rejects, the newest first; ``before`` is the id of the last one that was listed."""
     wanted = sa.select(table).where(*choice.conditions()).order_by(table.c.id.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(table.c.id < before)
     return [RejectRow(**row) for row in tx.execute(wanted).mappings()]
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_jobs import ENDED, JobStatus
-from landbridge.jobs.db_tables import audit, dataflow, job, job_trace, reject, scheduling, worker
+from landbridge.jobs.db_tables import audit, dataflow, job, job_trace, reject, scheduling, token, worker
 from landbridge.jobs.db_workers import WorkerStatus
 
 PART = 500
@@ -65,6 +65,11 @@ def remove_rejects(tx: Transaction, before: datetime) -> int:
 def remove_audit(tx: Transaction, before: datetime) -> int:
     """Remove lines of the audit trail."""
     return _remove(tx, audit, audit.c.id, audit.c.at < before)
+
+
+def remove_tokens(tx: Transaction, before: datetime) -> int:
+    """Remove tokens and sessions that were over before an instant."""
+    return _remove(tx, token, token.c.id, sa.or_(token.c.expires < before, token.c.revoked < before))
 
 
 def remove_workers(tx: Transaction, before: datetime) -> int:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from landbridge.dataflow.scheduling import Scheduling
 from landbridge.errors import FlowError
+from landbridge.jobs import db_audit
 from landbridge.jobs.clock import next_instants
 from landbridge.jobs.db import Transaction, changed, now
 from landbridge.jobs.db_tables import dataflow, job, scheduling as table
@@ -132,6 +133,7 @@ def add(tx: Transaction, scheduling: Scheduling, *, by: str) -> SchedulingRow:
     )
     tx.execute(sa.insert(table).values({key: getattr(row, key) for key in SchedulingRow.__slots__}))
     changed(tx, AREA)
+    _note(tx, "scheduling.add", row, by=by)
     return row
 
 
@@ -178,19 +180,22 @@ def change(
             hint="Read it again and repeat the change.",
         )
     changed(tx, AREA)
-    return get(tx, id)
+    row = get(tx, id)
+    _note(tx, "scheduling.change", row, by=by)
+    return row
 
 
-def remove(tx: Transaction, id: str) -> None:
+def remove(tx: Transaction, id: str, *, by: str) -> None:
     """Remove a scheduling; its jobs stay.
 
     Raises:
         FlowError: LB-1721, there is none with this id.
     """
-    get(tx, id)
+    row = get(tx, id)
     moment = now(tx)
     tx.execute(sa.update(table).where(table.c.id == id).values(removed=moment, updated=moment))
     changed(tx, AREA)
+    _note(tx, "scheduling.remove", row, by=by)
 
 
 def get(tx: Transaction, id: str) -> SchedulingRow:
@@ -225,15 +230,29 @@ def find(tx: Transaction, name: str) -> SchedulingRow:
 
 
 def listing(
-    tx: Transaction, *, dataflow_id: str | None = None, limit: int = 1000, after: str | None = None
+    tx: Transaction,
+    *,
+    dataflow_id: str | None = None,
+    enabled: bool | None = None,
+    limit: int = 1000,
+    after: tuple[str, str] | None = None,
 ) -> Sequence[SchedulingRow]:
-    """Schedulings by name, then id; ``after`` is the id of the last one that was listed."""
+    """Schedulings by name, then id.
+
+    Args:
+        tx: The transaction.
+        dataflow_id: Only those of this dataflow.
+        enabled: Only those that are switched on, or off.
+        limit: At most so many.
+        after: Name and id of the last one that was listed.
+    """
     wanted = sa.select(table).where(table.c.removed.is_(None)).order_by(table.c.name, table.c.id).limit(limit)
     if dataflow_id is not None:
         wanted = wanted.where(table.c.dataflow_id == dataflow_id)
+    if enabled is not None:
+        wanted = wanted.where(table.c.enabled.is_(enabled))
     if after is not None:
-        last = get(tx, after)
-        wanted = wanted.where(sa.tuple_(table.c.name, table.c.id) > sa.tuple_(sa.literal(last.name), last.id))
+        wanted = wanted.where(sa.tuple_(table.c.name, table.c.id) > sa.tuple_(*map(sa.literal, after)))
     return [_row(row) for row in tx.execute(wanted)]
 
 
@@ -346,6 +365,11 @@ def _check_dataflow(tx: Transaction, id: str) -> None:
     if tx.execute(sa.select(dataflow.c.id).where(dataflow.c.id == id, dataflow.c.removed.is_(None))).first() is None:
         message = f'the scheduling names the dataflow "{id}", which does not exist'
         raise FlowError(UNKNOWN_SCHEDULING, message, hint="`landbridge dataflows list` shows all.")
+
+
+def _note(tx: Transaction, action: str, row: SchedulingRow, *, by: str) -> None:
+    details = {"name": row.name, "dataflow": row.dataflow_id, "enabled": row.enabled}
+    db_audit.note(tx, action, actor=by, object_kind="scheduling", object_id=row.id, details=details)
 
 
 def _not_found(name: str) -> FlowError:

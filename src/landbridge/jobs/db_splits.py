@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from landbridge.jobs.db import Transaction, now
 from landbridge.jobs.db_jobs import JobStatus
-from landbridge.jobs.db_tables import job as jobs, job_split as table
+from landbridge.jobs.db_tables import job as jobs, job_split as table, worker as workers_table
+from landbridge.jobs.db_workers import WorkerStatus
 
 
 class SplitState(StrEnum):
@@ -86,10 +87,12 @@ def waiting(tx: Transaction, *, limit: int) -> Sequence[tuple[str, int, str]]:
 
 
 def claim(tx: Transaction, job_id: str, number: int, *, worker_id: str) -> Claim | None:
-    """Take a split; None when another worker was quicker."""
+    """Take a split; None when another worker was quicker, or when this one is believed dead."""
+    # Whoever takes over from a worker releases its splits once: it must not claim any after that.
+    is_active = sa.exists().where(workers_table.c.id == worker_id, workers_table.c.status == WorkerStatus.ACTIVE)
     taken = tx.execute(
         _change(job_id, [number])
-        .where(table.c.state == SplitState.WAITING)
+        .where(table.c.state == SplitState.WAITING, is_active)
         .values(state=SplitState.RUNNING, worker_id=worker_id, attempt=table.c.attempt + 1, started=now(tx))
     )
     if not taken.rowcount:
@@ -115,6 +118,16 @@ def release(tx: Transaction, worker_id: str) -> None:
         .where(table.c.worker_id == worker_id, table.c.state == SplitState.RUNNING)
         .values(state=SplitState.WAITING, worker_id=None)
     )
+
+
+def claims(tx: Transaction, worker_id: str) -> Sequence[Claim]:
+    """The splits that a worker has taken and not ended."""
+    rows = tx.execute(
+        sa.select(table.c.job_id, table.c.number, table.c.attempt).where(
+            table.c.state == SplitState.RUNNING, table.c.worker_id == worker_id
+        )
+    )
+    return [Claim(row.job_id, row.number, row.attempt) for row in rows]
 
 
 def progress(tx: Transaction, job_id: str) -> Progress:

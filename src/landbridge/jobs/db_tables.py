@@ -98,6 +98,7 @@ job = sa.Table(
     sa.Column("planned", Instant),
     sa.Column("started_by", sa.Text, nullable=False),
     sa.Column("options", Json, nullable=False),
+    sa.Column("sealed", sa.LargeBinary),  # the values of its placeholders
     sa.Column("accounts", Json, nullable=False),
     sa.Column("status", sa.String(32), nullable=False),
     sa.Column("reason", sa.String(32), nullable=False, default=""),
@@ -125,9 +126,26 @@ job = sa.Table(
     sa.Column("result", Json),  # what writers did or would have done, guards that tripped
     sa.Index(None, "dataflow_id", "created"),
     sa.Index(None, "scheduling_id", "created"),
+    sa.Index(None, "created", "id"),
     sa.Index(None, "status"),
     sa.Index(None, "updated"),
 )
+
+job_total = sa.Table(
+    "job_total",
+    metadata,
+    sa.Column("dataflow_id", Id, sa.ForeignKey("dataflow.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("status", sa.String(32), primary_key=True),
+    sa.Column("took_up_to_s", sa.Integer, primary_key=True, autoincrement=False),  # see db_totals
+    sa.Column("jobs", Bytes, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("records_in", Bytes, nullable=False),
+    sa.Column("records_out", Bytes, nullable=False),
+    sa.Column("rejected", Bytes, nullable=False),
+    sa.Column("bytes", Bytes, nullable=False),
+)
+"""Sums over all jobs that ever ended; they outlive the jobs."""
 
 job_step = sa.Table(
     "job_step",
@@ -268,7 +286,7 @@ token = sa.Table(
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("user_id", Id, sa.ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False),  # api, session, setup
+    sa.Column("kind", sa.String(16), nullable=False),  # api, session
     sa.Column("name", sa.Text, nullable=False, default=""),
     sa.Column("secret_hash", sa.String(128), nullable=False, unique=True),
     sa.Column("scopes", Json),
@@ -339,6 +357,7 @@ alert = sa.Table(
     sa.Column("created", Instant, nullable=False),
     sa.Column("updated", Instant, nullable=False),
     sa.Column("closed", Instant),
+    sa.Index(None, "closed"),
     sa.Index(None, "status"),
     sa.Index(None, "job_id"),
 )

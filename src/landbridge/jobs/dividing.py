@@ -21,6 +21,7 @@ from landbridge.engine.division import Division, divide, with_pieces
 from landbridge.engine.job import Job, Options
 from landbridge.engine.pieces import RESULT
 from landbridge.engine.prepare import Prepared, prepare
+from landbridge.engine.redaction import Redaction
 from landbridge.engine.split import work_on_split
 from landbridge.errors import LandbridgeError, StorageError
 from landbridge.jobs import db_splits
@@ -74,8 +75,13 @@ async def divided(
     return with_pieces(job, division, folder)
 
 
-async def work_on_part(begin: Begin, number: int) -> dict[str, Any]:
+async def work_on_part(begin: Begin, number: int, *, log: Callable[[Redaction], None]) -> dict[str, Any]:
     """Work on one part of a job's input; gives the report of that work, without secrets.
+
+    Args:
+        begin: What the process was told.
+        number: The part.
+        log: Called before the work with what masks secrets, so that what steps log goes into the trace.
 
     Raises:
         LandbridgeError: LB-6006, the division is not here; what the dataflow is refused for.
@@ -90,14 +96,15 @@ async def work_on_part(begin: Begin, number: int) -> dict[str, Any]:
         number,
         flow=begin.flow,
         options=Options(stall_timeout_s=options.stall_timeout_s or begin.stall_timeout_s, since=options.since),
-        placeholders=options.placeholders,
+        placeholders=begin.placeholders,
         connection_secrets=begin.connection_secrets,
     )
     redaction = prepare(
         Dataflow.load(begin.flow),
-        job=JobValues(now=division.started, job_id=division.job, placeholders=options.placeholders),
+        job=JobValues(now=division.started, job_id=division.job, placeholders=begin.placeholders),
         source=StoredSecrets(begin.connection_secrets, EnvironmentSecrets(os.environ)),
     ).redaction
+    log(redaction)
     report = await work_on_split(task)
     error = report.get("error")
     if error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import ComponentInfo, Dataflow, Step
@@ -14,6 +17,8 @@ from landbridge.jobs.vault import Vault
 
 Secrets = dict[str, dict[str, str]]
 """Secrets by step id and place within its parameters."""
+
+_NOT_STORABLE: Final = re.compile("[\ud800-\udfff]|(?<!\\\\)(?:\\\\\\\\)*\\\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,11 @@ class Documents:
     def _secrets(self, row: VersionRow | None) -> Secrets:
         found: Secrets = self.vault.unseal(row.sealed) if row and row.sealed else {}
         return found
+
+
+def storable(document: Any) -> bool:
+    """Whether a JSON value can be kept in any database: neither the character zero nor half of a surrogate pair."""
+    return not _NOT_STORABLE.search(json.dumps(document, ensure_ascii=False))
 
 
 def _split(flow: Dataflow) -> tuple[Dataflow, Secrets]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from dataclasses import dataclass
 
 from landbridge.dataflow import Dataflow
 from landbridge.errors import FlowError
 from landbridge.jobs import db_dataflows
 from landbridge.jobs.db import Transaction
-from landbridge.jobs.db_dataflows import UNKNOWN_DATAFLOW, DataflowRow, Kind
+from landbridge.jobs.db_dataflows import UNKNOWN_DATAFLOW, DataflowRow, Kind, VersionRow
 from landbridge.jobs.documents import Documents
 
 
@@ -71,6 +72,19 @@ def change(
     if documents.same(before, content):
         return Stored(db_dataflows.get(tx, id), changed=False)
     return Stored(db_dataflows.change(tx, id, content, by=by, expected_version=expected_version), changed=True)
+
+
+def difference(before: VersionRow, after: VersionRow) -> list[str]:
+    """What changed between two versions, as lines of a unified diff; secrets are masked in both."""
+    return list(
+        difflib.unified_diff(
+            before.document.splitlines(),
+            after.document.splitlines(),
+            f"{before.name} version {before.version}",
+            f"{after.name} version {after.version}",
+            lineterm="",
+        )
+    )
 
 
 def _named(flow: Dataflow, fallback: str) -> Dataflow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -33,7 +33,7 @@ class JobOptions:
         may_overlap: Run it although another job of the dataflow is running.
         splits: Divide the input into about so many parts, which all workers share; 0 for no division.
         approvals: Codes of guards that a person has approved.
-        placeholders: Values for ``{{name}}``.
+        placeholders: Names of the placeholders that are filled; their values may be secret and are sealed in the job.
         replay: Of a replay, under which id it has taken its rejects.
         replay_step: Of a replay, the step that rejected them.
     """
@@ -48,7 +48,7 @@ class JobOptions:
     may_overlap: bool = False
     splits: int = 0
     approvals: tuple[str, ...] = ()
-    placeholders: Mapping[str, str] = field(default_factory=dict)
+    placeholders: tuple[str, ...] = ()
     replay: str = ""
     replay_step: str = ""
 

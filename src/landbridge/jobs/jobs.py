@@ -9,7 +9,7 @@ from typing import Final
 
 from landbridge.dataflow import Dataflow
 from landbridge.errors import FlowError
-from landbridge.jobs import connections, db_dataflows, db_jobs
+from landbridge.jobs import connections, db_audit, db_dataflows, db_jobs
 from landbridge.jobs.db import Transaction, now
 from landbridge.jobs.db_jobs import ENDED, JobRow, JobStatus, NewJob
 from landbridge.jobs.job_options import JobKind, JobOptions
@@ -33,6 +33,7 @@ def start(
     by: str,
     kind: JobKind = "run",
     options: JobOptions | None = None,
+    sealed: bytes | None = None,
     version: int | None = None,
     job_id: str | None = None,
     scheduling_id: str | None = None,
@@ -46,6 +47,7 @@ def start(
         by: Who or what asks: ``cli``, ``scheduling <id>``, a user.
         kind: ``run``, ``test``, ``dry_run`` or ``replay``.
         options: How it runs.
+        sealed: The values of the placeholders by name, as ``Vault.seal`` gives them.
         version: Which version of the dataflow; None for the newest.
         job_id: Asking twice for the same id gives one job; None for an id of its own.
         scheduling_id: The scheduling that wants it.
@@ -60,7 +62,7 @@ def start(
     row = db_dataflows.get(tx, dataflow_id)
     content = db_dataflows.version(tx, dataflow_id, version)
     new = job_id or new_id()
-    db_jobs.add(
+    added = db_jobs.add(
         tx,
         NewJob(
             id=new,
@@ -73,9 +75,14 @@ def start(
             scheduling_id=scheduling_id,
             planned=planned,
             options=options or JobOptions(),
+            sealed=sealed,
             accounts=remote_accounts(connections.connected_without_secrets(tx, Dataflow.load(content.document))),
         ),
     )
+    if added and scheduling_id is None:
+        details = {"dataflow": row.id, "version": content.version, "kind": kind}
+        action = "job.replay" if kind == "replay" else "job.start"
+        db_audit.note(tx, action, actor=by, object_kind="job", object_id=new, details=details)
     return db_jobs.get(tx, new)
 
 
@@ -106,12 +113,15 @@ def retry(tx: Transaction, job_id: str, *, by: str, newest: bool = False, afresh
         api_key=flow.api_key,
         scheduling_id=old.scheduling_id,
         options=replace(old.options, approvals=(), mark_revision=old.options.mark_revision if goes_on else None),
+        sealed=old.sealed,
         accounts=remote_accounts(connections.connected_without_secrets(tx, Dataflow.load(content.document))),
         attempt=old.attempt + 1,
         retry_of=old.id,
         journal=old.journal if goes_on else "",
     )
     db_jobs.add(tx, new)
+    details = {"of": old.id, "goes_on": goes_on}
+    db_audit.note(tx, "job.retry", actor=by, object_kind="job", object_id=new.id, details=details)
     return db_jobs.get(tx, new.id)
 
 
@@ -121,7 +131,9 @@ def cancel(tx: Transaction, job_id: str, *, by: str) -> JobRow:
     Raises:
         FlowError: LB-1705, there is none; LB-1706, it has ended.
     """
-    return db_jobs.ask_cancel(tx, job_id, by=by)
+    row = db_jobs.ask_cancel(tx, job_id, by=by)
+    db_audit.note(tx, "job.cancel", actor=by, object_kind="job", object_id=job_id)
+    return row
 
 
 def remote_accounts(flow: Dataflow) -> frozenset[str]:

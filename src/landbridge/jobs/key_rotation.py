@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from landbridge.errors import StorageError
-from landbridge.jobs import db_sealed, db_workers, vault
+from landbridge.jobs import db_audit, db_sealed, db_workers, vault
 from landbridge.jobs.db import Database, now
 from landbridge.jobs.db_workers import WorkerStatus
 from landbridge.jobs.vault import KEY_VARIABLE, Vault
@@ -18,13 +18,14 @@ _ALIVE: Final = timedelta(seconds=60)
 """A worker that wrote its heartbeat within this time may be running, with the old key."""
 
 
-def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None = None) -> int:
+def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None = None, *, by: str) -> int:
     """Seal everything anew, in one transaction: by a new key in the key file, or by the first one of the environment.
 
     Args:
         database: Everything sealed in it.
         folder: The data folder with the key file.
         environ: The environment; with keys in it the file is left alone.
+        by: Who asks for it.
 
     Returns:
         How many values were sealed anew.
@@ -42,7 +43,7 @@ def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None =
                 f"{KEY_VARIABLE} holds one key, so there is no new one to seal with",
                 hint="Put a new key and a comma before it, for all services and workers. Then repeat this.",
             )
-        return _seal_anew(database, Vault(given))
+        return _seal_anew(database, Vault(given), by=by)
     with database.read() as tx:
         recent = now(tx) - _ALIVE
         living = [worker for worker in db_workers.listing(tx) if worker.status is not WorkerStatus.STOPPED]
@@ -54,11 +55,13 @@ def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None =
             hint="Stop all services and workers, and repeat this. After a crash, wait a minute.",
         )
     vault.put_new_key_first(folder)
-    count = _seal_anew(database, Vault.open(folder, environ))
+    count = _seal_anew(database, Vault.open(folder, environ), by=by)
     vault.keep_first_key(folder)
     return count
 
 
-def _seal_anew(database: Database, keys: Vault) -> int:
+def _seal_anew(database: Database, keys: Vault, *, by: str) -> int:
     with database.write() as tx:
-        return db_sealed.reseal(tx, keys.reseal)
+        count = db_sealed.reseal(tx, keys.reseal)
+        db_audit.note(tx, "key.rotate", actor=by, object_kind="key", details={"values": count})
+        return count

@@ -22,6 +22,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
         data: The data folder.
         database: URL of the database; None where it is in the data folder.
         last_good: What each writer did in the last good run, by step; None where there was none.
+        placeholders: Values for ``{{name}}``.
         split: Work on this split of the job's input only; None for the job itself.
     """
 
@@ -38,6 +39,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     data: str = ""
     database: str | None = None
     connection_secrets: dict[str, str] = {}
+    placeholders: dict[str, str] = {}
     split: int | None = None
 
 

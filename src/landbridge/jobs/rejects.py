@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from landbridge.jobs import db_rejects
-from landbridge.jobs.db import Database
-from landbridge.jobs.db_rejects import NewReject, RejectRow
+from landbridge.jobs import db_audit, db_rejects
+from landbridge.jobs.db import Database, Transaction
+from landbridge.jobs.db_rejects import Choice, NewReject, RejectRow
 from landbridge.jobs.vault import Vault
 
 
@@ -105,6 +105,25 @@ def whole(row: RejectRow, vault: Vault) -> dict[str, Any]:
         StorageError: LB-7505, it was sealed by another key.
     """
     return {**masked(row), **(vault.unseal(row.sealed) if row.sealed else {})}
+
+
+def reveal(tx: Transaction, vault: Vault, id: int, *, by: str) -> dict[str, Any]:
+    """``whole``, and a line in the audit trail: somebody saw a person's data.
+
+    Raises:
+        FlowError: LB-1771, there is none with this id.
+        StorageError: LB-7505, it was sealed by another key.
+    """
+    row = db_rejects.get(tx, id)
+    shown = whole(row, vault)
+    db_audit.note(tx, "reject.show", actor=by, object_kind="reject", object_id=str(id), details={"job": row.job_id})
+    return shown
+
+
+def note_export(tx: Transaction, choice: Choice, *, by: str) -> None:
+    """A line in the audit trail: somebody takes the rejects of a job away, with their records."""
+    details = {"step": choice.step, "codes": sorted(choice.codes)}
+    db_audit.note(tx, "reject.export", actor=by, object_kind="job", object_id=choice.job_id or "", details=details)
 
 
 def hidden(value: Any) -> Any:

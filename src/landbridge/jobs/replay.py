@@ -74,7 +74,16 @@ def start(tx: Transaction, job_id: str, *, by: str, choice: Choice | None = None
             replay_step=step,
         )
         begun.append(
-            jobs.start(tx, old.dataflow_id, by=by, kind="replay", options=options, version=content.version, job_id=new)
+            jobs.start(
+                tx,
+                old.dataflow_id,
+                by=by,
+                kind="replay",
+                options=options,
+                sealed=old.sealed,
+                version=content.version,
+                job_id=new,
+            )
         )
         db_rejects.take(tx, dataclasses.replace(wanted, step=step), replay=new)
     return begun

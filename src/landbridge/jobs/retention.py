@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from landbridge.errors import FlowError
-from landbridge.jobs import db_retention, db_settings
+from landbridge.jobs import db_audit, db_retention, db_settings
 from landbridge.jobs.db import Database, Transaction, now
 from landbridge.jobs.jobs import JOURNAL_LIFE
 
@@ -32,7 +32,7 @@ class Retention:
         traces: Lines of the trace of jobs.
         samples: Records in traces at level debug.
         rejects: Records that failed.
-        audit: Who changed what.
+        audit: Who changed what, and tokens that are over.
         removed: Dataflows that were removed, after their last job is forgotten.
     """
 
@@ -49,7 +49,7 @@ class Retention:
         found: dict[str, Any] = db_settings.get(tx, SETTING) or {}
         return msgspec.convert(found, cls)
 
-    def save(self, tx: Transaction) -> None:
+    def save(self, tx: Transaction, *, by: str) -> None:
         """Set it.
 
         Raises:
@@ -60,6 +60,7 @@ class Retention:
         if wrong:
             raise FlowError("LB-1708", f"the days for {wrong[0]} must be 0 or more", hint="0 keeps the data for ever.")
         db_settings.put(tx, SETTING, days)
+        db_audit.note(tx, "retention.change", actor=by, object_kind="setting", object_id=SETTING, details=days)
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ def sweep(database: Database, data: Path, *, forget: Callable[[Sequence[tuple[st
         ("traces", kept.traces, db_retention.remove_traces),
         ("rejects", kept.rejects, db_retention.remove_rejects),
         ("audit", kept.audit, db_retention.remove_audit),
+        ("tokens", kept.audit, db_retention.remove_tokens),
         ("workers", kept.jobs, db_retention.remove_workers),
         ("dataflows", kept.removed, db_retention.remove_dataflows),
     ]

@@ -34,9 +34,11 @@ class Caller:
         role: What they may do in this request: for a token the smaller one of its own and its user's.
         user_id: The user.
         address: The address that the request came from.
+        is_session: Whether they have logged in with a password; False for a token.
     """
 
     name: str
     role: Role
     user_id: str
     address: str = ""
+    is_session: bool = False

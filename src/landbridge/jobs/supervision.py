@@ -14,7 +14,7 @@ from landbridge import __version__
 from landbridge.engine.failures import STALLED
 from landbridge.engine.journal import IN_USE
 from landbridge.errors import LandbridgeError, StorageError
-from landbridge.jobs import db_approvals, db_jobs, db_progress, delta
+from landbridge.jobs import db_approvals, db_jobs, db_progress, db_totals, delta
 from landbridge.jobs.child_process import ChildProcess
 from landbridge.jobs.db import Transaction, now
 from landbridge.jobs.db_jobs import ENDED, Ending, JobRow, JobStatus
@@ -302,6 +302,8 @@ class Supervision:
             if heard is not None:
                 self._keep(tx, row, heard)
             db_progress.save_files(tx, row.id, _files(result))
+            if ending.status in ENDED:
+                db_totals.count(tx, row.id)
             if ending.error:
                 _note(
                     tx, row, "error", f"{ending.error['message']}  [{ending.error['code']}]", step=ending.error["step"]
@@ -312,6 +314,10 @@ class Supervision:
                 db_approvals.ask(tx, row.id, result["guards"])
             for follow_up in self._all.after_job:
                 follow_up(tx, row, ending, result)
+        facts = {"job": row.id, "dataflow": row.dataflow_id, **_of_error(ending)}
+        _LOG.info('job %s of "%s": %s', row.id, row.dataflow_name, ending.status, extra=facts)
+        for tell in self._all.told:
+            tell(row.id)
         if ending.status in _JOURNAL_IS_DONE:
             shutil.rmtree(self._all.journals / row.journal, ignore_errors=True)
             self._all.chosen_files(row).unlink(missing_ok=True)
@@ -326,6 +332,10 @@ def _note(tx: Transaction, row: JobRow, level: TraceLevel, message: str, *, step
     """A line of the worker's own in the trace of a job."""
     if level in KEPT_LEVELS[row.options.log_level]:
         db_progress.add_trace(tx, row.id, [TraceRow(at=now(tx), level=level, message=message, step=step)])
+
+
+def _of_error(ending: Ending) -> dict[str, str | None]:
+    return {key: ending.error.get(key) for key in ("code", "step")} if ending.error else {}
 
 
 def _steps(counts: Counts) -> list[StepRow]:

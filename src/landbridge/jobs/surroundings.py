@@ -19,6 +19,9 @@ Result = dict[str, Any]
 AfterJob = Callable[[Transaction, JobRow, Ending, Result], None]
 """What else to do when a job ends, in the transaction that records it."""
 
+Told = Callable[[str], None]
+"""Gets the id of a job whose end has been recorded; it must neither raise nor take long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -31,6 +34,7 @@ class Surroundings:
         time_limit_s: For jobs that say nothing else; None for none.
         stall_timeout_s: For jobs that say nothing else.
         after_job: See AfterJob.
+        told: See Told.
         owned_until: Until when, on the monotonic clock, this worker owns its jobs; None for as long as it lives.
     """
 
@@ -44,6 +48,7 @@ class Surroundings:
     time_limit_s: float | None = None
     stall_timeout_s: float = 300.0
     after_job: Sequence[AfterJob] = ()
+    told: Sequence[Told] = ()
     owned_until: Callable[[], float | None] = lambda: None
 
     @property
@@ -78,6 +83,7 @@ class Surroundings:
             seen_files=seen_files,
             chosen_files=str(self.chosen_files(row)),
             options=row.options.as_json(),
+            placeholders=self.documents.vault.unseal(row.sealed) if row.sealed else {},
             stall_timeout_s=self.stall_timeout_s,
             data=str(self.data),
             database=self.place if isinstance(self.place, str) else None,

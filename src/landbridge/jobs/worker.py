@@ -14,7 +14,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -23,12 +23,12 @@ from landbridge import __version__
 from landbridge.errors import LandbridgeError
 from landbridge.jobs import child_process, db_jobs, db_splits, db_workers, retention
 from landbridge.jobs.db import Database, exclusive
-from landbridge.jobs.db_jobs import Limits
 from landbridge.jobs.documents import Documents
 from landbridge.jobs.durable import DurableQueue, HandedBack
+from landbridge.jobs.limits import Limits
 from landbridge.jobs.split_work import SplitWork
 from landbridge.jobs.supervision import Supervision
-from landbridge.jobs.surroundings import AfterJob, Surroundings
+from landbridge.jobs.surroundings import AfterJob, Surroundings, Told
 from landbridge.jobs.vault import Vault
 
 _LOG = logging.getLogger("landbridge.jobs")
@@ -51,7 +51,6 @@ class WorkerSettings:
         slots: Jobs that it runs at the same time, and as many splits of divided jobs.
         lease_s: A heartbeat older than this is a dead worker's.
         grace_s: What running jobs get when the worker is stopped; the rest is handed back.
-        limits: Over all workers.
         time_limit_s: For jobs that say nothing else.
         stall_timeout_s: For jobs that say nothing else.
     """
@@ -59,7 +58,6 @@ class WorkerSettings:
     slots: int = 2
     lease_s: float = 30.0
     grace_s: float = 30.0
-    limits: Limits = field(default_factory=Limits)
     time_limit_s: float | None = None
     stall_timeout_s: float = 300.0
 
@@ -73,6 +71,7 @@ class Worker:
         data: The data folder: journals, rejects, the key.
         settings: See WorkerSettings.
         after_job: What else to do in the transaction that ends a job.
+        told: Who is told of it afterwards.
     """
 
     def __init__(
@@ -83,6 +82,7 @@ class Worker:
         data: Path,
         settings: WorkerSettings | None = None,
         after_job: Sequence[AfterJob] = (),
+        told: Sequence[Told] = (),
     ) -> None:
         self.settings = settings or WorkerSettings()
         self._host = platform.node()
@@ -98,6 +98,7 @@ class Worker:
             time_limit_s=self.settings.time_limit_s,
             stall_timeout_s=self.settings.stall_timeout_s,
             after_job=after_job,
+            told=told,
             owned_until=self._owned_until,
         )
         self._queue = DurableQueue(place, worker_id=self.id, slots=self.settings.slots, work=self._work)
@@ -281,7 +282,7 @@ class Worker:
         with self._database.write() as tx:
             if not exclusive(tx, "admission"):
                 return
-            db_jobs.admit(tx, self.settings.limits)
+            db_jobs.admit(tx, Limits.load(tx))
             admitted = db_jobs.to_hand_over(tx)
         for job_id, turn in admitted:
             self._queue.put(job_id, turn=turn)

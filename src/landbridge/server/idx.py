@@ -21,6 +21,7 @@ from landbridge.gigya_wire.replies import ApiError, Payload, new_call_id
 from landbridge.gigya_wire.requests import Parameters, decode, read_body
 from landbridge.gigya_wire.transport import Reply, ignored, send_reply
 from landbridge.jobs.db import Database
+from landbridge.jobs.db_audit import ADDRESS
 from landbridge.jobs.db_dataflows import CHANGED_MEANWHILE, UNKNOWN_DATAFLOW
 from landbridge.jobs.db_schedules import SCHEDULING_CHANGED, UNKNOWN_SCHEDULING
 from landbridge.jobs.documents import Documents
@@ -38,6 +39,7 @@ _AT_ONCE: Final = 8
 _TIMEOUT_S: Final = 60.0
 _NOT_FOUND: Final = frozenset((UNKNOWN_DATAFLOW, UNKNOWN_SCHEDULING))
 _CONFLICT: Final = frozenset((CHANGED_MEANWHILE, SCHEDULING_CHANGED))
+_OTHER_API: Final = "/api/v1/"
 _VERBS: Final = frozenset(("GET", "POST"))
 _LOG: Final = logging.getLogger("landbridge.idx")
 
@@ -61,8 +63,10 @@ class IdxCalls:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; see the ASGI specification, version 3."""
-        name = scope["path"].rstrip("/").rpartition("/")[2] if scope["type"] == "http" else ""
-        if not name.startswith("idx.") or scope["method"] not in _VERBS:
+        path = scope["path"] if scope["type"] == "http" else ""
+        name = path.rstrip("/").rpartition("/")[2]
+        # The other API may name something idx.… at the end of its paths: a connection, for example.
+        if not name.startswith("idx.") or scope["method"] not in _VERBS or path.startswith(_OTHER_API):
             await self._app(scope, receive, send)
             return
         call_id, now = new_call_id(), time.time_ns() // 1_000_000
@@ -71,6 +75,7 @@ class IdxCalls:
             headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
             parameters = await decode(scope["query_string"], headers, await read_body(receive))
             client = (scope.get("client") or ("", 0))[0]
+            ADDRESS.set(client)
             request = HttpRequest(scope["method"], scope["scheme"], scope["path"], headers, client)
             payload = await self._answered(name, parameters, request, call_id)
         except ConnectionError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -14,13 +12,12 @@ from landbridge.gigya_wire.authentication import Caller
 from landbridge.gigya_wire.replies import ApiError, Payload, invalid
 from landbridge.gigya_wire.requests import Parameters
 from landbridge.jobs.db import Database
-from landbridge.jobs.documents import Documents
+from landbridge.jobs.documents import Documents, storable
 from landbridge.server.idx_cursors import OpenSearches
 from landbridge.server.idx_sites import Site
 
 _MAX_ID: Final = 255
 _MAX_NAMED: Final = 20
-_NOT_STORABLE: Final = re.compile("[\ud800-\udfff]|(?<!\\\\)(?:\\\\\\\\)*\\\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Call:
         document, problems = parse_object(self.parameters.required(name), source=name, noun=noun)
         if document is None:
             raise refused(problems, parameter=name)
-        if _NOT_STORABLE.search(json.dumps(document, ensure_ascii=False)):
+        if not storable(document):
             raise invalid(name, "holds a character that cannot be stored: zero, or half of a surrogate pair")
         return document
 

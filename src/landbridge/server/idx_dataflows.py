@@ -82,8 +82,8 @@ def _delete(call: Call) -> Payload:
     with call.database.write() as tx:
         row = _own(tx, call, identifier(call.parameters.required("id")))
         for scheduling_id in db_idx.schedulings_of(tx, [row.id, *db_idx.drafts_of(tx, row.id)]):
-            db_schedules.remove(tx, scheduling_id)
-        db_dataflows.remove(tx, row.id)
+            db_schedules.remove(tx, scheduling_id, by=call.by)
+        db_dataflows.remove(tx, row.id, by=call.by)
     return {}
 
 

@@ -56,7 +56,7 @@ def _set(call: Call) -> Payload:
 def _delete(call: Call) -> Payload:
     with call.database.write() as tx:
         row, _ = _found(tx, call, identifier(call.parameters.required("id")))
-        db_schedules.remove(tx, row.id)
+        db_schedules.remove(tx, row.id, by=call.by)
     return {}
 
 

@@ -17,7 +17,7 @@ from landbridge.errors import FlowError
 from landbridge.gigya_wire.authentication import Authentication, Caller, is_api_key, unknown_api_key
 from landbridge.gigya_wire.keys import new_api_key, new_rsa_key, new_secret, new_user_key, pem_of
 from landbridge.gigya_wire.requests import Parameters
-from landbridge.jobs import db_sites
+from landbridge.jobs import db_audit, db_sites
 from landbridge.jobs.db import Transaction, exclusive
 from landbridge.jobs.db_idx import SiteScope
 from landbridge.jobs.db_sites import SiteRow
@@ -133,12 +133,13 @@ def opened(row: SiteRow, vault: Vault, *, first: bool, keys: list[str]) -> Site:
     )
 
 
-def add(tx: Transaction, vault: Vault, *, api_key: str | None = None, name: str = "") -> SiteRow:
+def add(tx: Transaction, vault: Vault, *, by: str, api_key: str | None = None, name: str = "") -> SiteRow:
     """Make a site with new credentials.
 
     Args:
         tx: The transaction.
         vault: Seals the secrets.
+        by: Who makes it.
         api_key: That of a site which exists elsewhere, so that exported dataflows keep theirs; None for a new one.
         name: For people.
 
@@ -151,13 +152,15 @@ def add(tx: Transaction, vault: Vault, *, api_key: str | None = None, name: str 
             "this is not an API key",
             hint="One begins with 2_, 3_ or 4_ and has 10 or more characters behind.",
         )
-    return db_sites.add(tx, api_key or new_api_key(), name=name, settings=_new_settings(vault))
+    row = db_sites.add(tx, api_key or new_api_key(), name=name, settings=_new_settings(vault))
+    db_audit.note(tx, "site.add", actor=by, object_kind="site", object_id=row.api_key)
+    return row
 
 
 def add_first(tx: Transaction, vault: Vault) -> None:
     """Make a site where there is none yet."""
     if not db_sites.listing(tx) and exclusive(tx, "site"):
-        add(tx, vault, name=_FIRST_NAME)
+        add(tx, vault, by="service", name=_FIRST_NAME)
 
 
 def all_sites(tx: Transaction, vault: Vault) -> list[Site]:
@@ -180,9 +183,15 @@ def find(tx: Transaction, vault: Vault, api_key: str | None = None) -> Site:
     raise FlowError("LB-1781", "no site has this API key", hint="`landbridge idx list` shows all.")
 
 
-def renew(tx: Transaction, vault: Vault, api_key: str) -> None:
+def renew(tx: Transaction, vault: Vault, api_key: str, *, by: str) -> None:
     """Give a site new credentials; the old ones are worthless at once."""
     db_sites.put_settings(tx, api_key, _new_settings(vault))
+    db_audit.note(tx, "site.renew_credentials", actor=by, object_kind="site", object_id=api_key)
+
+
+def note_shown(tx: Transaction, api_key: str, *, by: str) -> None:
+    """A line in the audit trail: somebody saw the credentials of a site."""
+    db_audit.note(tx, "site.show_credentials", actor=by, object_kind="site", object_id=api_key)
 
 
 def _new_settings(vault: Vault) -> dict[str, Any]:

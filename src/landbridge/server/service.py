@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import threading
@@ -23,17 +24,25 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
 from landbridge import __version__
-from landbridge.errors import ConnectionFailed, StorageError
+from landbridge.errors import ConnectionFailed, FlowError, StorageError
 from landbridge.jobs import alerts
 from landbridge.jobs.alert_delivery import AlertDelivery
 from landbridge.jobs.db import Database, unusable
 from landbridge.jobs.schedules import Scheduler
+from landbridge.jobs.surroundings import Told
+from landbridge.jobs.tokens import SessionLife
 from landbridge.jobs.vault import Vault
 from landbridge.jobs.worker import Worker, WorkerSettings
-from landbridge.server import idx
+from landbridge.server import api, idx, metrics
+from landbridge.server.gate import Gate
+from landbridge.server.hardening import Hardening, Limits, is_loopback
+from landbridge.server.logins import Logins
+from landbridge.server.tls import TlsFiles
 
 LOCK_FILE: Final = "service.lock"
 
+_TRACES_TO: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_LOG: Final = logging.getLogger("landbridge.service")
 _START_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 5
 _LOOK_S: Final = 0.02
@@ -50,6 +59,11 @@ class ServiceSettings:
         port: The port; 0 picks a free one.
         schedules: Whether it starts the jobs of schedulings.
         worker: See WorkerSettings.
+        tls: For HTTPS; None for HTTP.
+        insecure: Whether other machines may reach it over HTTP, because something before it speaks HTTPS.
+        host_names: Names by which it is reached. On a loopback address it answers for these and for localhost only;
+            elsewhere for any, unless some are given.
+        sessions: How long people stay logged in.
     """
 
     data: Path
@@ -58,6 +72,16 @@ class ServiceSettings:
     port: int = 8650
     schedules: bool = True
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    tls: TlsFiles | None = None
+    insecure: bool = False
+    host_names: Sequence[str] = ()
+    sessions: SessionLife = field(default_factory=SessionLife)
+
+    @property
+    def limits(self) -> Limits:
+        """What requests are held to."""
+        own = ("localhost",) if self.host is not None and is_loopback(self.host) else ()
+        return Limits(hosts=(*own, *self.host_names))
 
 
 Background = Callable[[], Coroutine[None, None, None]]
@@ -74,13 +98,13 @@ class Service:
         url: Where HTTP is; empty without.
     """
 
-    def __init__(self, settings: ServiceSettings, database: Database) -> None:
+    def __init__(self, settings: ServiceSettings, database: Database, *, told: Sequence[Told] = ()) -> None:
         self.settings = settings
         self.database = database
         self.vault = Vault.open(settings.data)
         place = settings.database or settings.data
         self.worker = Worker(
-            database, place, data=settings.data, settings=settings.worker, after_job=[alerts.job_ended]
+            database, place, data=settings.data, settings=settings.worker, after_job=[alerts.job_ended], told=told
         )
         self.url = ""
 
@@ -108,11 +132,24 @@ def make_app(service: Service, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
         service: What it speaks for.
         routers: What it answers besides the questions for its health.
     """
-    app = FastAPI(title="Landbridge", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Landbridge",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{api.ROOT}/openapi.json",
+        lifespan=api.lifespan,
+    )
     app.state.service = service
     app.include_router(_health(service))
     for router in routers:
         app.include_router(router)
+    api.install(app, database=service.database, vault=service.vault)
+    app.include_router(metrics.router)
+    app.state.logins = Logins(service.database, life=service.settings.sessions)
+    # The last one is the first to see a request.
+    app.add_middleware(Gate, database=service.database, life=service.settings.sessions)
+    app.add_middleware(Hardening, limits=service.settings.limits)
     app.add_middleware(idx.IdxCalls, database=service.database, vault=service.vault)
     return app
 
@@ -124,23 +161,45 @@ def running(settings: ServiceSettings, *, routers: Sequence[APIRouter] = ()) -> 
     Raises:
         StorageError: LB-7502, another service uses the data folder; LB-7501, the database cannot be used.
         ConnectionFailed: LB-2903, the port cannot be used.
+        FlowError: LB-1783, other machines would reach it without encryption; LB-1784, its certificate cannot be used.
     """
+    _check_encryption(settings)
     with contextlib.ExitStack() as stack:
         if settings.database is None:
             stack.enter_context(_alone(settings.data))
         listening = stack.enter_context(_listen(settings.host, settings.port)) if settings.host else None
         database = Database.open(settings.database or settings.data)
         stack.callback(database.close)
-        service = Service(settings, database)
+        service = Service(settings, database, told=stack.enter_context(_traced(database)))
         idx.prepare(database, service.vault)
         service.worker.start()
         stack.callback(service.worker.stop)
         stack.enter_context(_in_background(service.background))
         if listening is not None:
-            stack.enter_context(_served(make_app(service, routers=routers), listening))
+            stack.enter_context(_served(make_app(service, routers=routers), listening, settings.tls))
             address, port = listening.getsockname()[:2]
-            service.url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+            scheme = "https" if settings.tls else "http"
+            service.url = f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}"
         yield service
+
+
+@contextmanager
+def _traced(database: Database) -> Iterator[Sequence[Told]]:
+    """Who sends traces of jobs, where the environment names a place for them."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(map(os.environ.get, _TRACES_TO)):
+        yield []
+        return
+    try:
+        from landbridge.server.traces import Traces  # noqa: PLC0415 - only with the extra otel
+    except ImportError:
+        _LOG.warning('no traces are sent: they need an optional library, pip install "landbridge[otel]"')
+        yield []
+        return
+    traces = Traces(database)
+    try:
+        yield [traces.tell]
+    finally:
+        traces.close()
 
 
 def _health(service: Service) -> APIRouter:
@@ -183,6 +242,17 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _check_encryption(settings: ServiceSettings) -> None:
+    if settings.tls is not None:
+        settings.tls.check()
+    elif settings.host is not None and not is_loopback(settings.host) and not settings.insecure:
+        raise FlowError(
+            "LB-1783",
+            f"other machines would reach the service on {settings.host} without encryption, and read passwords",
+            hint="Give --tls-certificate and --tls-key; or --insecure-http, if a proxy before it speaks HTTPS.",
+        )
+
+
 @contextmanager
 def _listen(host: str, port: int) -> Iterator[socket.socket]:
     try:
@@ -220,12 +290,14 @@ def _in_background(works: Sequence[Background]) -> Iterator[None]:
 
 
 @contextmanager
-def _served(app: FastAPI, listening: socket.socket) -> Iterator[None]:
+def _served(app: FastAPI, listening: socket.socket, tls: TlsFiles | None) -> Iterator[None]:
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
         timeout_graceful_shutdown=_STOP_TIMEOUT_S,
     )
     server = uvicorn.Server(config)
@@ -240,5 +312,6 @@ def _served(app: FastAPI, listening: socket.socket) -> Iterator[None]:
             raise ConnectionFailed("LB-2903", "the service does not answer over HTTP", hint="See its log.")
         yield
     finally:
+        app.state.feed.close()
         server.should_exit = True
         thread.join(_STOP_TIMEOUT_S + 5)

@@ -37,7 +37,7 @@ def service(tmp_path_factory):
     try:
         vault = Vault.open(data)
         with state.database.write() as tx:
-            add(tx, vault, name="Second")
+            add(tx, vault, by="test", name="Second")
         with state.database.read() as tx:
             first, second = (Client(process.url, site) for site in all_sites(tx, vault))
         yield Running(process, state, folder, first, second)

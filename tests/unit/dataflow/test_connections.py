@@ -32,6 +32,29 @@ def test_stored_values_stand_in_for_what_the_step_leaves_out_or_blank():
     assert secrets == {"p"}
 
 
+@pytest.mark.parametrize(
+    ("component", "kind", "stored", "own"),
+    [
+        ("datasource.write.sftp", "sftp", {"host": "h"}, {"host": "elsewhere"}),
+        ("datasource.write.amazon.s3", "amazon", {}, {"endpoint": "https://elsewhere.example.com"}),
+        ("datasource.read.gigya.account", "gigya", {"dataCenter": "eu1"}, {"url": "https://elsewhere.example.com"}),
+    ],
+)
+def test_a_step_cannot_send_the_secrets_of_a_connection_elsewhere(component, kind, stored, own):
+    secret = {"sftp": "password", "amazon": "secretKey", "gigya": "secret"}[kind]
+    [field] = own
+    with pytest.raises(DataflowError) as caught:
+        filled(flow_of(component, connection="c", **own), Connection("c", kind, stored, {secret: "p"}))
+    assert [(each.code, each.field) for each in caught.value.problems] == [("LB-1764", f"steps[0].params.{field}")]
+    params, _ = filled(flow_of(component, connection="c", **own), Connection("c", kind, stored))
+    assert params[field] == own[field], "without secrets the step's own values count"
+
+
+def test_a_connection_without_a_host_is_meant_for_any():
+    params, secrets = filled(flow_of(connection="c", host="h"), Connection("c", "sftp", {}, {"password": "p"}))
+    assert (params["host"], secrets) == ("h", {"p"})
+
+
 def test_every_spelling_of_a_parameter_counts_as_the_step_s_own():
     stored = Connection("files", "sftp", {"privateKey": "stored", "host": "h"})
     assert filled(flow_of(connection="files", private_key="own"), stored)[0] == {"private_key": "own", "host": "h"}

@@ -144,7 +144,7 @@ def test_what_is_no_key_is_an_error(tmp_path, keys):
         time_limit_s=st.none() | st.floats(min_value=1, max_value=1e9),
         may_overlap=st.booleans(),
         approvals=st.lists(st.text()).map(tuple),
-        placeholders=st.dictionaries(st.text(), st.text()),
+        placeholders=st.lists(st.text()).map(tuple),
     )
 )
 def test_options_survive_the_database_and_ignore_what_a_newer_version_adds(options):

@@ -25,7 +25,7 @@ def requires(role: Role) -> Callable[[Request], Caller]:
         caller: Caller | None = getattr(request.state, "caller", None)
         if caller is None:
             raise AccessRefused(
-                "LB-8001", "this needs a login or a token", hint="Send Authorization: Bearer and a token."
+                "LB-8001", "this needs a login or a token", hint="Send Authorization: Bearer and a token.", status=401
             )
         if not caller.role.may(role):
             raise AccessRefused("LB-8002", f"this needs the role {role}; yours is {caller.role}", hint="Ask an admin.")

@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("planned", Instant(), nullable=True),
         sa.Column("started_by", sa.Text(), nullable=False),
         sa.Column("options", Json(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("accounts", Json(), nullable=False),
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.String(length=32), nullable=False),
@@ -201,10 +202,28 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["dataflow_id"], ["dataflow.id"], name=op.f("fk_job_dataflow_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
     )
+    op.create_index(op.f("ix_job_created_id"), "job", ["created", "id"], unique=False)
     op.create_index(op.f("ix_job_dataflow_id_created"), "job", ["dataflow_id", "created"], unique=False)
     op.create_index(op.f("ix_job_scheduling_id_created"), "job", ["scheduling_id", "created"], unique=False)
     op.create_index(op.f("ix_job_status"), "job", ["status"], unique=False)
     op.create_index(op.f("ix_job_updated"), "job", ["updated"], unique=False)
+    op.create_table(
+        "job_total",
+        sa.Column("dataflow_id", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("took_up_to_s", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("jobs", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("records_in", sa.BigInteger(), nullable=False),
+        sa.Column("records_out", sa.BigInteger(), nullable=False),
+        sa.Column("rejected", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["dataflow_id"], ["dataflow.id"], name=op.f("fk_job_total_dataflow_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("dataflow_id", "kind", "status", "took_up_to_s", name=op.f("pk_job_total")),
+    )
     op.create_table(
         "scheduling",
         sa.Column("id", sa.String(length=255), nullable=False),
@@ -263,6 +282,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["rule_id"], ["alert_rule.id"], name=op.f("fk_alert_rule_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
     )
+    op.create_index(op.f("ix_alert_closed"), "alert", ["closed"], unique=False)
     op.create_index(op.f("ix_alert_job_id"), "alert", ["job_id"], unique=False)
     op.create_index(op.f("ix_alert_status"), "alert", ["status"], unique=False)
     op.create_table(
