@@ -11,6 +11,7 @@ from contextlib import suppress
 from landbridge.engine.pieces import RESULT
 from tests.contract.gigya.local_site import running_site
 from tests.integration.command import step
+from tests.servers.landbridge_service import children_of
 
 MEGABYTE = 1 << 20
 NOTES = [text * 150 for text in ("plain", 'with "quotes"', "two\nlines", "a,b", "", "ü" * 5)]
@@ -215,3 +216,16 @@ def test_a_file_with_another_number_of_records_than_its_ready_file_tells_is_foun
         assert files == {}
         assert "LB-4307" in outcome.err
         assert f"{records['b'] + 1:,}" in outcome.err
+
+
+def test_a_part_whose_process_is_killed_ends_the_job_with_a_clear_error(command, folders):
+    for number in range(4):
+        write_table(folders / "in" / f"{number}.csv", size=9 * MEGABYTE, seed=number)
+    process = command.start("run", table_flow(folders, command), "--processes", 2)
+    deadline = time.monotonic() + 60
+    while not (workers := children_of(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(workers[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "[LB-6005]" in err, "Traceback" in err) == (1, True, False), err
+    assert list((folders / "out").iterdir()) == []

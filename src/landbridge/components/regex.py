@@ -47,8 +47,13 @@ _TOKEN: Final = re.compile(
 _PROBE: Final = "a b\n1-_."
 """A text with a place for every assertion that has no length: begin and end, word boundary and none."""
 TIMEOUT_S: Final = 5.0
-"""For one value; a sane expression needs microseconds."""
+"""Processor time for one value, as the package counts it; a sane expression needs microseconds."""
 
+MOST_REPETITIONS: Final = 100_000
+"""Counted repetitions within each other are written out when the expression is compiled."""
+
+_PART: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()]|\{(\d+)?,?(\d+)?\}|.", re.DOTALL)
+_FLAGS: Final = re.compile(r"\(\?[a-z-]*i")
 _REPLACEMENT: Final = re.compile(r"\\(.)|\$(\d)|\$\{(\w+)\}|(\$|\\\Z)", re.DOTALL)
 
 
@@ -64,6 +69,8 @@ class Pattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        if _repetitions(text) > MOST_REPETITIONS:
+            raise ValueError(f"it repeats something more than {MOST_REPETITIONS:,} times, which takes too much memory")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", FutureWarning)
@@ -72,6 +79,18 @@ class Pattern:
             raise ValueError(str(error)) from None
         self.groups = self._compiled.groups
         self.named = self._compiled.groupindex
+
+    def differs_in_re2(self, column: pa.Array) -> bool:
+        r"""Whether RE2 could make something else of one of these texts.
+
+        Its ``$`` does not match before a newline at the end, its ``\s`` is no vertical tab, and where case does not
+        count it knows letters such as the Kelvin sign.
+        """
+        return (
+            ("$" in self.text and bool(pc.any(pc.ends_with(column, "\n")).as_py()))
+            or ("\\s" in self.text.lower() and col.has_any(column, b"\x0b"))
+            or (_FLAGS.search(self.text) is not None and not bool(pc.all(pc.string_is_ascii(column)).as_py()))
+        )
 
     def fullmatch(self, text: str) -> bool:
         """Whether the expression matches the whole text.
@@ -98,6 +117,26 @@ class Pattern:
             return self._compiled.sub(expand, text, timeout=TIMEOUT_S, concurrent=True)
 
 
+def _repetitions(text: str) -> int:
+    """How long an expression becomes when its counted repetitions are written out, in single characters and classes."""
+    groups, last = [0], 0  # the length of each open group so far, and of the last part
+    for part in _PART.finditer(text):
+        if part[0] == "(":
+            groups.append(0)
+            last = 0
+        elif part[0] == ")":
+            last = groups.pop() if len(groups) > 1 else 0
+            groups[-1] += last
+        elif part[1] or part[2]:
+            times = max(int(number[:9]) for number in part.groups() if number)
+            groups[-1] += last * (times - 1)
+            last *= times
+        else:
+            last = 1
+            groups[-1] += 1
+    return max(groups)
+
+
 @contextmanager
 def _patience() -> Iterator[None]:
     try:
@@ -105,7 +144,7 @@ def _patience() -> Iterator[None]:
     except TimeoutError:
         raise DataError(
             "LB-4612",
-            f"a regular expression takes longer than {TIMEOUT_S:.0f} s for one value",
+            f"a regular expression takes more than {TIMEOUT_S:.0f} s of processor time for one value",
             hint="It probably repeats a group that itself repeats, such as (a+)+; write it without one of the two.",
         ) from None
 
@@ -128,7 +167,7 @@ class Replacement:
 
     def on_texts(self, column: pa.Array) -> pa.Array:
         """Replace in every value of a string column."""
-        if self._in_re2:
+        if self._in_re2 and not self._pattern.differs_in_re2(column):
             return pc.replace_substring_regex(column, pattern=self._pattern.text, replacement=self._re2)
         return col.map_values(column, self.on_text)
 
@@ -143,7 +182,7 @@ class Replacement:
 
     def _can_match_empty(self) -> bool:
         """Whether there are matches of no length, of which RE2 makes less than Java does."""
-        return any(match.start() == match.end() for match in self._pattern.matches(_PROBE))
+        return any(match.start() == match.end() for text in ("", _PROBE) for match in self._pattern.matches(text))
 
     def _re2_accepts(self) -> bool:
         probe = pa.array([""])

@@ -16,6 +16,9 @@ _LOG = logging.getLogger("landbridge.engine")
 STALLED: Final = "LB-6002"
 """The code of a job that has made no progress."""
 
+DIED: Final = "LB-6005"
+"""The code of a job whose process ended without a word."""
+
 
 @contextmanager
 def explained(step: str) -> Iterator[None]:
@@ -64,6 +67,16 @@ def stalled(step: str | None, limit_s: float) -> Stalled:
         STALLED,
         f"no progress for {limit_s:.0f} s" if step else f"no step made progress for {limit_s:.0f} s",
         hint="Check the other side, or raise --stall-timeout.",
+        step=step,
+    )
+
+
+def died(step: str) -> LandbridgeError:
+    """A process that worked on a part of the input ended without a word (LB-6005)."""
+    return LandbridgeError(
+        DIED,
+        "a process that worked on a part of the input ended unexpectedly",
+        hint="See whether the machine has too little memory for so many processes.",
         step=step,
     )
 

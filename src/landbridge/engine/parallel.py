@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import anyio
 import anyio.to_process
 
+from landbridge.engine import failures
 from landbridge.engine.division import divide, with_pieces
 from landbridge.engine.job import Job
 from landbridge.engine.prepare import Prepared
@@ -61,11 +62,24 @@ async def work_in_parallel(
         )
         for number in range(len(division.splits))
     ]
-    await _run_all(tasks, processes=processes, told=told)
+    await _run_all(tasks, entry=prepared.plan.entry, processes=processes, told=told)
     return with_pieces(job, division, folder)
 
 
-async def _run_all(tasks: Sequence[SplitTask], *, processes: int, told: Told | None) -> None:
+async def _failure(task: SplitTask, entry: str, limiter: anyio.CapacityLimiter) -> LandbridgeError | None:
+    """Work on a split in another process; gives the error that ended it."""
+    try:
+        with failures.explained(entry):
+            try:
+                shown = await anyio.to_process.run_sync(run_split, task, cancellable=True, limiter=limiter)
+            except (anyio.BrokenWorkerProcess, ProcessLookupError):  # the latter when it dies at its very start
+                return failures.died(entry)
+            return failure_of(shown)
+    except LandbridgeError as error:
+        return error
+
+
+async def _run_all(tasks: Sequence[SplitTask], *, entry: str, processes: int, told: Told | None) -> None:
     failed: list[LandbridgeError] = []
     limiter = anyio.CapacityLimiter(processes)
     done = 0
@@ -73,8 +87,7 @@ async def _run_all(tasks: Sequence[SplitTask], *, processes: int, told: Told | N
     async def work(task: SplitTask) -> None:
         nonlocal done
         if not task.is_done:
-            shown = await anyio.to_process.run_sync(run_split, task, cancellable=True, limiter=limiter)
-            error = failure_of(shown)
+            error = await _failure(task, entry, limiter)
             if error is not None:
                 failed.append(error)
                 group.cancel_scope.cancel()

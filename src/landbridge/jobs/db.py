@@ -23,6 +23,9 @@ from landbridge.jobs.db_tables import change
 FILE_NAME: Final = "landbridge.db"
 """The database's file in the data folder."""
 
+AWAY: Final = "LB-7501"
+"""The code of a database that cannot be used, maybe only now."""
+
 HEAD: Final = "0001"
 """The newest migration; a test compares it with the folder ``migrations``."""
 
@@ -198,6 +201,7 @@ def _file_engine(folder: Path) -> sa.Engine:
         connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
         pool_size=8,
         max_overflow=_MORE_CONNECTIONS,
+        hide_parameters=True,  # of statements that fail: the log would show them
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -239,6 +243,7 @@ def _shared_engine(url: str) -> sa.Engine:
         },
         pool_size=8,
         max_overflow=_MORE_CONNECTIONS,
+        hide_parameters=True,  # of statements that fail: the log would show them
         pool_pre_ping=True,
     )
 
@@ -295,7 +300,7 @@ def _explained() -> Iterator[None]:
 def unusable(reason: str) -> StorageError:
     """The error for a data folder or database that cannot be used."""
     return StorageError(
-        "LB-7501",
+        AWAY,
         f"the database cannot be used: {reason}",
         hint="Check the data folder or the database server, and that this user may write there.",
     )

@@ -13,9 +13,11 @@ from time import monotonic
 from typing import Any, Final
 
 from landbridge.engine import division
+from landbridge.engine.failures import DIED
 from landbridge.errors import LandbridgeError
 from landbridge.jobs import db_jobs, db_progress, db_splits
 from landbridge.jobs.child_process import ChildProcess
+from landbridge.jobs.db import AWAY
 from landbridge.jobs.db_jobs import JobRow, JobStatus
 from landbridge.jobs.db_progress import KEPT_LEVELS, TraceRow
 from landbridge.jobs.db_splits import Claim
@@ -27,7 +29,6 @@ _LOOK_AT: Final = 50
 _JOB_CHECK_S: Final = 1.0
 _LOST_CHECK_S: Final = 2.0
 """How often to look for splits that no thread works on."""
-_DATABASE_AWAY: Final = "LB-7501"
 _KEEP_INTERVAL_S: Final = 1.0
 _MAX_ATTEMPTS: Final = 3
 _STOP_TIMEOUT_S: Final = 15.0
@@ -151,7 +152,7 @@ class SplitWork:
         try:
             begin = self._all.begin(row, split=claim.number)
         except LandbridgeError as error:
-            if error.code == _DATABASE_AWAY:
+            if error.code == AWAY:
                 raise
             return _refused(error)
         process = ChildProcess(begin)
@@ -224,7 +225,7 @@ def _refused(why: Refused | LandbridgeError) -> _Outcome:
 
 def _died(claim: Claim) -> dict[str, Any]:
     return {
-        "code": "LB-6005",
+        "code": DIED,
         "step": None,
         "message": f"the process of part {claim.number + 1} of the input ended without a result {claim.attempt} times",
         "hint": "See whether the machine has too little memory for it.",

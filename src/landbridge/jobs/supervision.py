@@ -11,12 +11,12 @@ from time import monotonic
 from typing import Final
 
 from landbridge import __version__
-from landbridge.engine.failures import STALLED
+from landbridge.engine.failures import DIED, STALLED
 from landbridge.engine.journal import IN_USE
 from landbridge.errors import LandbridgeError, StorageError
 from landbridge.jobs import db_approvals, db_jobs, db_progress, db_totals, delta
 from landbridge.jobs.child_process import ChildProcess
-from landbridge.jobs.db import Transaction, now
+from landbridge.jobs.db import AWAY, Transaction, now
 from landbridge.jobs.db_jobs import ENDED, Ending, JobRow, JobStatus
 from landbridge.jobs.db_progress import KEPT_LEVELS, EdgeRow, FileRow, StepRow, Totals, TraceLevel, TraceRow
 from landbridge.jobs.messages import Alive, Begin, Counts, Done, Line, Refused, Stop
@@ -110,6 +110,8 @@ class Supervision:
             try:
                 begin = self._begin(row)
             except LandbridgeError as error:
+                if error.code == AWAY:
+                    raise
                 return self._end(row, _failed(error), None)
             except Exception:  # noqa: BLE001 - a job must never stay without an end
                 _LOG.exception("job %s cannot be begun", row.id)
@@ -402,12 +404,12 @@ def _out_of_time() -> Ending:
 
 def _given_up(starts: int) -> Ending:
     message = f"the job was begun {starts} times and its worker ended each time before it did"
-    return _failed_with("LB-6005", message, "died", "See whether the machine has too little memory for it.")
+    return _failed_with(DIED, message, "died", "See whether the machine has too little memory for it.")
 
 
 def _died(code: int) -> Ending:
     message = f"the process of the job ended unexpectedly {_MAX_DEATHS} times ({_exit(code)})"
-    return _failed_with("LB-6005", message, "died", "See whether the machine has too little memory for it.")
+    return _failed_with(DIED, message, "died", "See whether the machine has too little memory for it.")
 
 
 def _failed_with(code: str, message: str, reason: str, hint: str) -> Ending:

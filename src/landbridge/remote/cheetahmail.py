@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -76,8 +77,11 @@ class Subscriber:
 
     def knows(self, list_id: str) -> bool:
         """Whether the subscriber is on the list, or was: whether any line speaks of it."""
-        return any(list_id in fact.values() for fact in self.facts)
+        said = (text for fact in self.facts for member in fact.items() for text in member)
+        return any(list_id in _WORD.findall(text) for text in said)
 
+
+_WORD: Final = re.compile(r"\w+")
 
 _COOKIES: Final[dict[str, tuple[str, float]]] = {}
 """Cookies of all accounts that this process talks to, and until when they are used."""

@@ -66,7 +66,15 @@ def test_a_message_holds_no_address_no_number_and_no_secret():
 
 @pytest.mark.parametrize(
     ("fact", "is_known"),
-    [({"sub": "77"}, True), ({"unsub": "77", "reason": "w"}, True), ({"list": "77"}, True), ({"sub": "770"}, False)],
+    [
+        ({"sub": "77"}, True),
+        ({"unsub": "77", "reason": "w"}, True),
+        ({"list": "77"}, True),
+        ({"sub": "770"}, False),
+        ({"77": "unsub"}, True),
+        ({"unsub": "1,77"}, True),
+        ({"177": "sub"}, False),
+    ],
 )
 def test_any_word_on_a_list_counts_because_its_form_is_not_published(fact, is_known):
     assert Subscriber({}, [fact]).knows("77") is is_known

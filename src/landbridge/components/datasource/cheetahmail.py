@@ -156,6 +156,7 @@ class CheetahMailWriter(RecordWriter):
         super().__init__(params, services)
         # A suppressed address cannot be taken back from here, so that the guard against mass deletion counts it.
         self.deletes = params.action == "unsubscribe" and params.unsubscribe_from == "everything"
+        self._files = 0
         if not params.bulk:
             self.unit_records = _UNIT_PER_CONNECTION * params.max_connections
 
@@ -185,7 +186,7 @@ class CheetahMailWriter(RecordWriter):
 
         async def foresee(person: Person) -> None:
             if self.params.action == "unsubscribe":
-                is_there = await writes.address_of(person) is not None
+                is_there = bool(await writes.addresses_of(person))
                 verdict = Verdict.UPDATE if is_there else Verdict.UNCHANGED
                 found[id(person)] = Forecast(verdict, opts_out=is_there, deletes=is_there and self.deletes)
             elif (change := await writes.planned(person)) is not None:
@@ -259,8 +260,7 @@ class CheetahMailWriter(RecordWriter):
         there: list[str] = []
 
         async def find(person: Person) -> None:
-            if (address := await writes.address_of(person)) is not None:
-                there.append(address)
+            there.extend(await writes.addresses_of(person))
 
         await self._all(people, find)
         if there:
@@ -300,7 +300,8 @@ class CheetahMailWriter(RecordWriter):
 
     async def _load(self, people: Iterable[Person]) -> None:
         for content in load_files(person for person in people if person.error is None):
-            name = f"landbridge_{self.services.job_id}.csv"
+            self._files += 1  # a later file must not replace one that the platform has not loaded yet
+            name = f"landbridge_{self.services.job_id}_{self._files}.csv"
             await self._client.load(MASTER, name, content, parameter=self.params.load_list_parameter)
             self.services.progress()
 

@@ -134,21 +134,21 @@ class SubscriberWrites:
         Raises:
             LandbridgeError: See ``Client.set_user``.
         """
-        address = await self.address_of(person)
-        if address is not None:
+        for address in await self.addresses_of(person):
             await self._client.set_user(address, {}, unsubscribe=self._lists())
 
-    async def address_of(self, person: Person) -> str | None:
-        """The address by which the platform has this person; None where it has not.
+    async def addresses_of(self, person: Person) -> list[str]:
+        """The addresses by which the platform has this person: two where it cannot tell that both are one.
 
         Raises:
             LandbridgeError: See ``Client.set_user``.
         """
+        found = []
         for address in dict.fromkeys((person.email, person.previous)):
             known = await self._client.get_user(address)
             if known is not None and self._is_own(person, known):
-                return address
-        return None
+                found.append(address)
+        return found
 
     async def _move(self, person: Person, change: Change) -> None:
         try:
