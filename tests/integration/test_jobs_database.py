@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -159,6 +160,15 @@ def test_an_exception_takes_back_what_a_transaction_wrote(database):
         fail()
     with database.read() as tx:
         assert not db_dataflows.listing(tx)
+
+
+def test_a_statement_that_fails_does_not_tell_its_values(tmp_path):
+    opened = Database.open(tmp_path)
+    row = {"id": "i", "user_id": "nobody", "kind": "api", "secret_hash": "geheim-42", "created": datetime.now(UTC)}
+    with pytest.raises(sa.exc.IntegrityError) as raised, opened.write() as tx:
+        tx.execute(metadata.tables["token"].insert().values(row))
+    opened.close()
+    assert "geheim-42" not in str(raised.value)
 
 
 def test_instants_keep_their_moment_in_any_zone(database):

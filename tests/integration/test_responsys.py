@@ -153,6 +153,25 @@ def test_who_has_opted_out_is_not_opted_in_again(sandbox, connection, resubscrib
     assert found["u1"]["CITY_"] == "Oslo"
 
 
+@pytest.mark.parametrize(("resubscribe", "status"), [(False, "O"), (True, "I")])
+def test_who_opts_out_in_one_record_is_not_opted_in_by_the_next(sandbox, connection, resubscribe, status):
+    written(connection, person("u1", **{STATUS: "I"}))
+    both = [person("u1", **{STATUS: "O"}), person("u1", CITY_="Oslo", **{STATUS: "I"})]
+    done, _ = written({**connection, "resubscribe": resubscribe}, *both)
+    assert len(done) == 2
+    assert [(each[STATUS], each["CITY_"]) for each in members(sandbox).values()] == [(status, "Oslo")]
+
+
+def test_an_address_in_capitals_is_the_same_member(sandbox, connection):
+    by_address = {**connection, "matchColumn": "EMAIL_ADDRESS_"}
+    records = [("b@example.com", "STATE_"), ("a@example.com", "CITY_"), ("A@example.com", "STATE_")]
+    given = [{"EMAIL_ADDRESS_": address, "COUNTRY_": column, column: "x"} for address, column in records]
+    done, _ = written(by_address, *given)
+    assert len(done) == 3
+    found = {row["EMAIL_ADDRESS_"].lower(): row for row in sandbox.rows("responsys", "members")}
+    assert found["a@example.com"]["COUNTRY_"] == "STATE_", "the last record counts"
+
+
 def test_deleting_who_is_not_there_is_done(sandbox, connection):
     written(connection, person("u1"), person("u2"))
     done, refused = written({**connection, "action": "delete"}, {"CUSTOMER_ID_": "u1"}, {"CUSTOMER_ID_": "u9"})

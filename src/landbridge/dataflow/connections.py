@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 from typing import Any, Final
 
 from landbridge.dataflow import problems as codes
@@ -92,6 +93,7 @@ def connect(flow: Dataflow, stored: Mapping[str, Connection], catalogue: Catalog
     """
     problems: list[Problem] = []
     secrets: dict[str, str] = {}
+    unknown = token_hex(16)  # so that no dataflow can name the secrets by itself and send them elsewhere
     steps = []
     for index, step in enumerate(flow.steps):
         info = _info(step, catalogue)
@@ -105,12 +107,28 @@ def connect(flow: Dataflow, stored: Mapping[str, Connection], catalogue: Catalog
         if problem or found is None:
             problems += [problem] if problem else []
             continue
-        params = _merged(step, info, found)
-        secrets |= {_reference(found, key): found.secrets[key] for key in found.secrets}
+        references = {key: f"connection/{unknown}/{found.name}/{key}" for key in found.secrets}
+        params = _merged(
+            step, info, {**found.params, **{key: f"${{secret:{name}}}" for key, name in references.items()}}
+        )
+        secrets |= {name: found.secrets[key] for key, name in references.items()}
         steps.append(replace(step, params=params))
     if problems:
         raise DataflowError(problems)
     return Connected(replace(flow, steps=tuple(steps)), secrets)
+
+
+def leads_elsewhere(name: str, value: Any, stored: Mapping[str, Any]) -> bool:
+    """Whether a parameter would send the secrets of a connection to another place than they were stored for.
+
+    Args:
+        name: Its JSON name.
+        value: What it shall be; None for nothing.
+        stored: What the connection says, secrets apart. One without a host is meant for any.
+    """
+    if name not in LEADS or value == stored.get(name):
+        return False
+    return name != _HOST or _HOST in stored
 
 
 def fits(kind: str, component: str) -> bool:
@@ -161,18 +179,15 @@ def _elsewhere(step: Step, info: ComponentInfo | None, found: Connection | None,
     names = json_names(info) or {}
     for key, value in step.params.items():
         own = names.get(key, key)
-        if own not in LEADS or is_blank(value) or value == found.params.get(own):
-            continue
-        if own != _HOST or own in found.params:  # a connection without a host is meant for any
+        if not is_blank(value) and leads_elsewhere(own, value, found.params):
             message = f'the connection "{found.name}" leads to its own {own}; the step must not name another'
             hint = f"Leave {key} out, or store a connection to the other place."
             return error(codes.CONNECTION_DOES_NOT_FIT, message, step=step.id, field=f"{place}.{key}", hint=hint)
     return None
 
 
-def _merged(step: Step, info: ComponentInfo | None, found: Connection) -> JsonObject:
+def _merged(step: Step, info: ComponentInfo | None, stored: JsonObject) -> JsonObject:
     names = json_names(info)
-    stored = {**found.params, **{key: f"${{secret:{_reference(found, key)}}}" for key in found.secrets}}
     if names is not None:
         stored = {key: value for key, value in stored.items() if key in names}
 
@@ -186,7 +201,3 @@ def _merged(step: Step, info: ComponentInfo | None, found: Connection) -> JsonOb
     }
     taken = {canonical(key) for key in own}
     return own | {key: value for key, value in stored.items() if key not in taken}
-
-
-def _reference(connection: Connection, key: str) -> str:
-    return f"connection/{connection.name}/{key}"

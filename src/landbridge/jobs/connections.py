@@ -10,7 +10,16 @@ from typing import Any, Final
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import Dataflow, Step
 from landbridge.dataflow.catalogue import ComponentInfo
-from landbridge.dataflow.connections import LEADS, Connected, Connection, connect, fits, kinds, named_in
+from landbridge.dataflow.connections import (
+    LEADS,
+    Connected,
+    Connection,
+    connect,
+    fits,
+    kinds,
+    leads_elsewhere,
+    named_in,
+)
 from landbridge.dataflow.parameters import check_params, json_names, secret_param
 from landbridge.dataflow.problems import MISSING_PARAM, did_you_mean, errors_of
 from landbridge.dataflow.variables import MASK, holds_unresolved
@@ -76,7 +85,7 @@ def change(tx: Transaction, vault: Vault, name: str, *, values: Values, by: str)
     gone = {*_canonical(row.kind, values.unset), *given, *given_secrets}
     params = {key: value for key, value in row.params.items() if key not in gone} | given
     kept = {key: value for key, value in _secrets(vault, row).items() if key not in gone}
-    moved = sorted(key for key in LEADS & row.params.keys() if params.get(key) != row.params[key])
+    moved = sorted(key for key in LEADS if leads_elsewhere(key, params.get(key), row.params))
     if kept and moved:
         raise FlowError(
             "LB-1769",

@@ -38,8 +38,7 @@ def log_in(database: Database, email: str, password: str, *, life: SessionLife, 
         raise _refused(database, found)
     anew = _renewed_hash(user, password)
     with database.write() as tx:
-        same = db_users.with_email(tx, email)
-        if same is not None and same.enabled and same.password_hash == user.password_hash:
+        if _is_still(tx, user):
             db_users.logged_in(tx, user.id, password_hash=anew)
             db_tokens.end_session(tx, hash_of(instead_of))
             db_audit.note(tx, "session.begin", actor=user.email, object_kind="user", object_id=user.id)
@@ -65,8 +64,20 @@ def change_own_password(database: Database, user_id: str, old: str, new: str, *,
         raise _refused(database, user)
     hashed = passwords.hashed(new, email=user.email)
     with database.write() as tx:
-        users.set_password(tx, user.id, hashed, by=user.email)
-        return _begun(tx, user, life)
+        if _is_still(tx, user):
+            users.set_password(tx, user.id, hashed, by=user.email)
+            return _begun(tx, user, life)
+    raise _refused(database, user)  # it was changed at the same moment
+
+
+def _is_still(tx: Transaction, user: UserRow) -> bool:
+    """Whether a user, as read before the password was checked, may log in by the same password now."""
+    now_known = db_users.with_email(tx, user.email)
+    return (
+        now_known is not None
+        and now_known.enabled
+        and (now_known.id, now_known.password_hash) == (user.id, user.password_hash)
+    )
 
 
 def _begun(tx: Transaction, user: UserRow, life: SessionLife) -> Issued:

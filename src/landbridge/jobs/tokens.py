@@ -124,8 +124,6 @@ def caller_of(database: Database, secret: str, *, life: SessionLife, address: st
     if row is None or row.revoked or not row.user_enabled or (row.expires is not None and row.expires <= moment):
         return None
     is_session = row.kind == "session"
-    if is_session != (not secret.startswith(PREFIX)):
-        return None
     unused = moment - (row.last_used or row.created)
     if is_session and unused >= life.idle:
         return None

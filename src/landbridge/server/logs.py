@@ -18,6 +18,9 @@ from landbridge.errors import LandbridgeError
 FACTS: Final = ("job", "dataflow", "step", "code")
 """Keys of a line besides time, level, logger and message; there where they are known."""
 
+_VISIBLE: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {ord("\n"): "\n    "}
+"""Control characters as text."""
+
 
 class LogFormat(StrEnum):
     """How the lines of the log are written."""
@@ -29,14 +32,24 @@ class LogFormat(StrEnum):
 def install(log_format: LogFormat) -> None:
     """Send the log to standard error: all that is ours from level info on, and warnings of the libraries."""
     handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonLines() if log_format is LogFormat.JSON else text)
+    handler.setFormatter(JsonLines() if log_format is LogFormat.JSON else TextLines())
     handler.addFilter(_Facts())
     handler.addFilter(Redaction(()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("landbridge").setLevel(logging.INFO)
+
+
+class TextLines(logging.Formatter):
+    """Each record as a line; further ones of it are indented, so that no name in a message passes for a line."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging calls it
+        """See Formatter."""
+        return super().formatMessage(record).translate(_VISIBLE)
 
 
 class JsonLines(logging.Formatter):

@@ -46,6 +46,8 @@ _LOG: Final = logging.getLogger("landbridge.service")
 _START_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 5
 _LOOK_S: Final = 0.02
+_MAX_HEADERS_BYTES: Final = 256 << 10
+"""With the address: calls to ``idx.*`` may have their parameters there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,8 @@ def _in_background(works: Sequence[Background]) -> Iterator[None]:
 def _served(app: FastAPI, listening: socket.socket, tls: TlsFiles | None) -> Iterator[None]:
     config = uvicorn.Config(
         app,
+        http="h11",  # the other implementation takes headers of any length into memory
+        h11_max_incomplete_event_size=_MAX_HEADERS_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -14,7 +14,18 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi.routing import iter_route_contexts
 
-from landbridge.jobs import db_audit, db_settings, db_tokens, db_users, first_admin, passwords, tokens, users
+from landbridge.errors import AccessRefused
+from landbridge.jobs import (
+    db_audit,
+    db_settings,
+    db_tokens,
+    db_users,
+    first_admin,
+    logins,
+    passwords,
+    tokens,
+    users,
+)
 from landbridge.jobs.roles import Role
 from landbridge.jobs.tokens import SessionLife, hash_of
 from landbridge.server import idx_sites
@@ -367,6 +378,46 @@ def test_ones_own_password_is_changed_only_by_who_knows_it(house):
     Api(house.url).log_in(user.email, PASSWORD)
 
 
+def given_a_password(house, user):
+    with house.database.write() as tx:
+        users.set_password(
+            tx, user.id, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("of the admin"), by="admin"
+        )
+
+
+def switched_off(house, user):
+    with house.database.write() as tx:
+        users.change(tx, user.id, users.UserChange(enabled=False), by="admin")
+
+
+@pytest.mark.parametrize("meanwhile", [given_a_password, switched_off])
+def test_a_change_of_ones_own_password_does_not_undo_what_an_admin_does_at_that_moment(house, monkeypatch, meanwhile):
+    browser, user = house.browser()
+    hashed = passwords.hashed
+
+    def slowly(password, **more):
+        meanwhile(house, user)
+        return hashed(password, **more)
+
+    monkeypatch.setattr(passwords, "hashed", slowly)
+    with pytest.raises(AccessRefused, match="LB-8006"):
+        logins.change_own_password(house.database, user.id, PASSWORD, "an entirely new sentence", life=SessionLife())
+    with house.database.write() as tx:
+        users.change(tx, user.id, users.UserChange(enabled=True), by="admin")
+    assert browser.get("/session").code == "LB-8003"
+    Api(house.url).log_in(user.email, "an entirely new sentence", status=401)
+
+
+def test_a_session_whose_secret_begins_like_a_token_is_a_session_all_the_same(house, monkeypatch):
+    user = house.user()
+    with monkeypatch.context() as patch:
+        patch.setattr(secrets, "token_urlsafe", lambda _=None: f"{tokens.PREFIX}{secrets.token_hex(20)}")
+        browser = Api(house.url)
+        browser.log_in(user.email, PASSWORD)
+    assert browser.cookie.startswith(tokens.PREFIX)
+    assert browser.get("/session").json["name"] == user.email
+
+
 def test_an_admin_who_gives_a_password_or_switches_a_user_off_ends_their_sessions(house):
     admin = house.api("admin")
     browser, user = house.browser()
@@ -633,6 +684,16 @@ def test_a_name_that_was_given_is_answered(tmp_path):
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(house):
     reply = house.api("admin").post("/users", b"", headers={"Content-Length": str(9 << 20)})
     assert (reply.status, reply.code) == (413, "LB-8010")
+
+
+@pytest.mark.parametrize("before", [b"GET /", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_headers_without_end_are_not_kept(house, before):
+    parts = urllib.parse.urlsplit(house.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(before)
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):  # noqa: PT012 - it takes some of them
+            for _ in range(200):
+                connection.sendall(b"x" * 65_536)
 
 
 def test_a_body_of_unknown_length_is_cut_off_where_it_is_too_large(house):

@@ -51,6 +51,16 @@ def test_a_change_replaces_all_and_the_mask_keeps_a_secret(api, service):
     assert (refused.status, refused.code) == (422, "LB-1765"), "there is no secret behind the mask"
 
 
+def test_a_secret_does_not_follow_a_connection_to_a_place_that_is_named_only_later(api, service):
+    wanted = {"type": "amazon.s3", "params": {"bucketName": "b"}, "secrets": {"secretKey": SECRET}}
+    api.post("/connections", {"name": "public-cloud", **wanted})
+    elsewhere = {"params": {"bucketName": "b", "endpoint": "https://elsewhere.example.com"}}
+    kept = api("PUT", "/connections/public-cloud", {**elsewhere, "secrets": {"secretKey": MASK}}, headers=ANY)
+    assert (kept.status, kept.code) == (422, "LB-1769")
+    anew = api("PUT", "/connections/public-cloud", {**elsewhere, "secrets": {"secretKey": "another"}}, headers=ANY)
+    assert (anew.status, stored(service, "public-cloud")) == (200, {"secretKey": "another"})
+
+
 @pytest.mark.parametrize(
     ("wanted", "code"),
     [

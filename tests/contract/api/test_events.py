@@ -7,11 +7,14 @@ import time
 import urllib.parse
 from contextlib import contextmanager
 
+import anyio
 import pytest
 
 from landbridge.jobs import db_jobs, db_progress
 from landbridge.jobs.db_jobs import Ending, JobStatus, NewJob
 from landbridge.jobs.db_progress import EdgeRow, StepRow, Totals, TraceRow
+from landbridge.server.api import events as live
+from landbridge.server.api.feed import News
 from tests.contract.api.caller import Api
 from tests.contract.idx.flows import lines
 from tests.servers.landbridge_service import Process, State
@@ -127,6 +130,30 @@ def test_a_follower_that_comes_back_gets_what_it_missed_and_nothing_twice(servic
         with events(service.api(), again, **headers) as stream:
             assert [stream.next("trace")[1]["message"] for _ in range(3)] == ["two", "three", "ended"]
             assert stream.rest() == ["job", "end"]
+
+
+def test_who_follows_a_quiet_job_hears_that_the_stream_lives_however_busy_others_are(service, monkeypatch):
+    quiet, busy = Job(service, "quiet"), Job(service, "busy")
+    monkeypatch.setattr(live, "_HEARTBEAT_S", 0.2)
+
+    async def heard():
+        sending, news = anyio.create_memory_object_stream(10)
+        with sending, news, service.state.database.read() as tx:
+            row = db_jobs.get(tx, busy.id)
+
+            async def change_all_the_time():
+                while True:
+                    sending.send_nowait(News([], [row]))
+                    await anyio.sleep(0.05)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(change_all_the_time)
+                with anyio.fail_after(5):
+                    assert not await live._told_of(news, quiet.id)
+                    assert await live._told_of(news, busy.id)
+                tasks.cancel_scope.cancel()
+
+    anyio.run(heard)
 
 
 def test_all_jobs_are_followed_and_changes_of_people_told(service):

@@ -329,6 +329,8 @@ def test_feeds_tell_each_event_once_in_the_vendors_form(sandbox, act, folder):
         {**IMPORT, "delimiter": "#"},
         {**IMPORT, "nonsense": 1},
         {**EXPORT, "fileName": "../x"},
+        {**EXPORT, "readyFile": "../x"},
+        {**CHECKED, "countFile": "../x"},
     ],
 )
 def test_a_job_that_cannot_be_is_refused_with_the_reason(sandbox, act, job):

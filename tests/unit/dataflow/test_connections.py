@@ -50,6 +50,13 @@ def test_a_step_cannot_send_the_secrets_of_a_connection_elsewhere(component, kin
     assert params[field] == own[field], "without secrets the step's own values count"
 
 
+def test_a_dataflow_cannot_refer_to_the_secrets_of_a_connection_itself():
+    own = [{"connection": "files"}, {"host": "elsewhere", "password": "${secret:connection/files/password}"}]
+    steps = [{"id": f"s{place}", "type": "datasource.write.sftp", "params": each} for place, each in enumerate(own)]
+    with pytest.raises(DataflowError, match='the secret "connection/files/password" is not set'):
+        filled(Dataflow.from_json({"name": "f", "steps": steps})[0], SFTP)
+
+
 def test_a_connection_without_a_host_is_meant_for_any():
     params, secrets = filled(flow_of(connection="c", host="h"), Connection("c", "sftp", {}, {"password": "p"}))
     assert (params["host"], secrets) == ("h", {"p"})

@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 from hypothesis import given, strategies as st
 
+from landbridge.components.datasource.files import to_read
 from landbridge.jobs import delta_files
 from landbridge.jobs.delta_files import FileHistory, FileMemory
 from landbridge.remote.publish import Entry
+from tests.steps import make
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -76,6 +79,28 @@ def test_a_job_that_begins_again_reads_the_same_files(tmp_path):
     assert [item.name for item in again.choose([entry("old", 0), entry("new", 0.5), entry("newer", 0.9)])] == ["new"]
     assert again.result() == result
     assert FileMemory.from_json(result).is_new(entry("newer", 0.9))
+
+
+class Folder:
+    """A store with these files."""
+
+    def __init__(self, *entries):
+        self.entries = entries
+
+    async def list(self):
+        return self.entries
+
+
+def test_a_file_whose_ready_file_comes_days_later_is_read_once(tmp_path):
+    first, other = [entry("a.csv", 0)], [entry("b.csv", 48), entry("b.ready", 48)]
+    late = [*first, *other, entry("a.ready", 72)]
+    memory, read = FileMemory(at(-24)), []
+    for hour, listed in ((1, first), (49, [*first, *other]), (73, late), (97, late)):
+        reader = make("datasource.read.local", {"path": str(tmp_path), "readyFile": "{stem}.ready"})
+        reader.history = FileHistory(memory, read_all=False, started=at(hour), kept=tmp_path / str(hour))
+        read.append(anyio.run(to_read, Folder(*listed), reader))
+        memory = FileMemory.from_json(reader.history.result())
+    assert read == [[], [entry("b.csv", 48)], [entry("a.csv", 0)], []]
 
 
 def test_a_full_extract_reads_all_and_remembers_what_it_read(tmp_path):

@@ -73,6 +73,15 @@ def test_the_credentials_of_the_own_site_are_in_no_line(written, monkeypatch, lo
     assert "own-site-secret" not in "".join(lines)
 
 
+@pytest.mark.parametrize("log_format", LogFormat)
+def test_a_name_with_line_breaks_does_not_pass_for_a_line(written, log_format):
+    forged = "x\n2026-11-22 08:00:00 INFO landbridge.access: all is well\r\x1b[2K"
+    lines = written(lambda log: log.warning('of "%s"', forged), log_format)
+    begun = [line for line in lines if not line.startswith(" ")]
+    assert len(begun) == 1
+    assert not any(character in "".join(lines) for character in "\r\x1b")
+
+
 def test_libraries_tell_warnings_only(written):
     def work(log):
         log.info("ours")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -80,18 +81,18 @@ def selected(
     Args:
         entries: What the store lists.
         selection: Name pattern and order; files of the same time are ordered by name.
-        changed_since: Leave out files that were last modified before this instant.
+        changed_since: Leave out files that were there, with their ready files, before this instant.
     """
-    if selection.ready_file:
-        entries = ready_files.complete(entries, selection.ready_file, changed_since=changed_since)
-        changed_since = None
+    listed = list(entries)
+    times = _times(listed, selection)
     pattern = compiled(selection.file_name_regex) if selection.file_name_regex else None
     chosen = [
         entry
-        for entry in entries
-        if not is_temporary(entry.name)
+        for entry in listed
+        if entry.name in times
+        and not is_temporary(entry.name)
         and (pattern is None or pattern.fullmatch(entry.name.rpartition("/")[2]))
-        and (changed_since is None or entry.modified >= changed_since)
+        and (changed_since is None or times[entry.name] >= changed_since)
     ]
     if selection.sort_by == "name":
         chosen.sort(key=lambda entry: entry.name, reverse=selection.sort_order == "DESC")
@@ -105,8 +106,18 @@ async def to_read(store: Store, reader: FileReader) -> Sequence[Entry]:
     listed = await store.list()
     if reader.history is None:
         return selected(listed, reader.params, changed_since=reader.since)
+    matching, times = selected(listed, reader.params), _times(listed, reader.params)
+    known = [replace(entry, modified=times[entry.name]) for entry in matching]
     # The choice is kept on disk before the first file is read.
-    return await anyio.to_thread.run_sync(reader.history.choose, selected(listed, reader.params))
+    chosen = {entry.name for entry in await anyio.to_thread.run_sync(reader.history.choose, known)}
+    return [entry for entry in matching if entry.name in chosen]
+
+
+def _times(entries: Iterable[Entry], selection: FileSelection) -> dict[str, datetime]:
+    """Since when each file that may be read has been there, by name."""
+    if selection.ready_file:
+        return ready_files.completed(entries, selection.ready_file)
+    return {entry.name: entry.modified for entry in entries}
 
 
 class StoreReader(FileReader):

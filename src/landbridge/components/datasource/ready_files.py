@@ -32,23 +32,22 @@ def check_pattern(pattern: str) -> None:
         raise ValueError("must differ from the name of the file itself, as {file}.ready does")
 
 
-def complete(entries: Iterable[Entry], pattern: str, *, changed_since: datetime | None) -> list[Entry]:
-    """The files that have their ready file; ready files themselves are left out.
+def completed(entries: Iterable[Entry], pattern: str) -> dict[str, datetime]:
+    """When the files were complete that have their ready file, by name; ready files themselves are left out.
+
+    It is the later one of a file's own time and of its ready file's: what was not ready for an earlier job is new to
+    the next one.
 
     Args:
         entries: What the store lists.
         pattern: See ``ready_name``.
-        changed_since: Leave out files of which neither they nor their ready files were changed at or after this
-            instant: what was not ready for an earlier job is new to this one.
     """
     listed = {entry.name: entry for entry in entries}
-    found = []
+    found = {}
     for entry in listed.values():
         ready = listed.get(ready_name(pattern, entry.name))
-        if ready is None or ready is entry:
-            continue
-        if changed_since is None or max(entry.modified, ready.modified) >= changed_since:
-            found.append(entry)
+        if ready is not None and ready is not entry:
+            found[entry.name] = max(entry.modified, ready.modified)
     return found
 
 

@@ -158,7 +158,8 @@ class ResponsysWriter(RecordWriter):
         items = _items(batch, self._key_fields())
         if self._guards_consent:
             await self._keep_opt_outs(items)
-        for names, together in _calls(await self._members(items) if self.params.action == "optOut" else items):
+        sent = await self._members(items) if self.params.action == "optOut" else items
+        for names, together in _calls(sent, self.params.match_column):
             await self._write(names, together)
         failed = [place for place, item in enumerate(items) if item.error is not None]
         if failed:
@@ -201,12 +202,14 @@ class ResponsysWriter(RecordWriter):
         return known
 
     async def _keep_opt_outs(self, items: Sequence[_Item]) -> None:
-        """Take the status off records that would opt somebody in who has opted out."""
-        column = self.params.match_column
-        hopeful = [item for item in items if item.error is None and item.fields.get(STATUS) == _OPTED_IN]
-        statuses = await self._statuses(hopeful)
-        for item in hopeful:
-            if statuses.get(_comparable(column, item.key)) == _OPTED_OUT:
+        """Take the status off records that would opt somebody in who has opted out, there or by a record before."""
+        telling = [item for item in items if item.error is None and item.fields.get(STATUS) in (_OPTED_IN, _OPTED_OUT)]
+        statuses = await self._statuses([item for item in telling if item.fields[STATUS] == _OPTED_IN])
+        for item in telling:
+            member = _comparable(self.params.match_column, item.key)
+            if item.fields[STATUS] == _OPTED_OUT:
+                statuses[member] = _OPTED_OUT
+            elif statuses.get(member) == _OPTED_OUT:
                 del item.fields[STATUS]
 
     async def _write(self, names: Sequence[str], items: Sequence[_Item]) -> None:
@@ -415,15 +418,16 @@ def _items(batch: Batch, keys: Sequence[str]) -> list[_Item]:
     return items
 
 
-def _calls(items: Sequence[_Item]) -> Iterator[tuple[tuple[str, ...], list[_Item]]]:
+def _calls(items: Sequence[_Item], column: str) -> Iterator[tuple[tuple[str, ...], list[_Item]]]:
     """Records that may go in one call: with the same columns, and each member once; in their order otherwise."""
     seen: Counter[str] = Counter()
     groups: dict[tuple[int, tuple[str, ...]], list[_Item]] = {}
     for item in items:
         if item.error is not None:
             continue
-        turn = seen[item.key] if item.key else 0
-        seen[item.key] += 1
+        member = _comparable(column, item.key)
+        turn = seen[member] if member else 0
+        seen[member] += 1
         groups.setdefault((turn, tuple(item.fields)), []).append(item)
     for (_, names), together in sorted(groups.items(), key=lambda group: group[0][0]):
         for begin in range(0, len(together), MAX_RECORDS):

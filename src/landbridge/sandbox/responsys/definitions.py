@@ -21,6 +21,7 @@ Delimiter = Literal["comma", "semicolon", "tab", "pipe"]
 EventKind = Literal["OPT_OUT", "OPT_IN", "BOUNCE"]
 _Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.!-]{0,99}$")]
 _FileName = Annotated[str, Meta(pattern=r"^[^/\x00]{1,200}$")]
+_Beside = Annotated[str, Meta(pattern=r"^[^/\x00]{0,200}$")]
 
 SEPARATORS: dict[str, str] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
@@ -90,8 +91,8 @@ class ImportJob(_Job, frozen=True, kw_only=True, tag="import"):
     has_header: bool = True
     columns: tuple[str, ...] = ()
     mapping: dict[str, str] = {}
-    count_file: str = ""
-    ready_file: str = ""
+    count_file: _Beside = ""
+    ready_file: _Beside = ""
     match_column: str = "CUSTOMER_ID_"
     insert_on_no_match: bool = True
     update_on_match: Literal["REPLACE_ALL", "NO_UPDATE"] = "REPLACE_ALL"
@@ -135,7 +136,7 @@ class ExportJob(_Job, frozen=True, kw_only=True, tag="export"):
     fields: tuple[str, ...]
     changes_only: bool = True
     permission_status: Literal["any", "I", "O"] = "any"
-    ready_file: str = ""
+    ready_file: _Beside = ""
     ready_has_count: bool = True
 
 
@@ -148,7 +149,7 @@ class FeedJob(_Job, frozen=True, kw_only=True, tag="feed"):
     """
 
     events: tuple[EventKind, ...] = ("OPT_OUT", "OPT_IN", "BOUNCE")
-    ready_file: str = ""
+    ready_file: _Beside = ""
 
 
 Job: TypeAlias = ImportJob | ExportJob | FeedJob

@@ -118,12 +118,8 @@ async def _of_job(feed: Feed, threads: Threads, reading: _JobReading, last: int)
             if job.status in ENDED:
                 yield _event("end", {"status": job.status}, id=str(last))
                 return
-            while (told := await _next(news)) is None or all(row.id != reading.id for row in told.jobs):
-                if told is None:
-                    yield b": still here\n\n"
-                    break
-                if monotonic() > ends:
-                    return
+            if not await _told_of(news, reading.id):
+                yield b": still here\n\n"
 
 
 async def _of_all(feed: Feed, threads: Threads, here: Place, since: datetime | None) -> AsyncIterator[bytes]:
@@ -153,6 +149,19 @@ async def _next(news: MemoryObjectReceiveStream[News]) -> News | None:
     with anyio.move_on_after(_HEARTBEAT_S):
         return await news.receive()
     return None
+
+
+async def _told_of(news: MemoryObjectReceiveStream[News], job_id: str) -> bool:
+    """Wait for news of a job; False when there is none for a while, whatever is told of others.
+
+    Raises:
+        anyio.EndOfStream: There will be no more.
+    """
+    with anyio.move_on_after(_HEARTBEAT_S):
+        while all(row.id != job_id for row in (await news.receive()).jobs):
+            continue
+        return True
+    return False
 
 
 def _stream(events: AsyncIterator[bytes]) -> StreamingResponse:

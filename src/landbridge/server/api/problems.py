@@ -126,8 +126,6 @@ def status_of(error: LandbridgeError) -> int:
         return HTTPStatus.UNPROCESSABLE_ENTITY
     if isinstance(error, AccessRefused):
         return error.status
-    if isinstance(error, AccessRefused):
-        return error.status
     if error.code in _BY_CODE:
         return _BY_CODE[error.code]
     return next((status for kind, status in _BY_KIND if isinstance(error, kind)), HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -163,8 +161,6 @@ def problem_response(
         own.setdefault("Retry-After", str(error.retry_after_s))
     if status == HTTPStatus.UNAUTHORIZED:
         own.setdefault("WWW-Authenticate", "Bearer")
-    if isinstance(error, AccessRefused) and error.retry_after_s is not None:
-        own.setdefault("Retry-After", str(error.retry_after_s))
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         own.setdefault("Retry-After", str(_RETRY_AFTER_S))
     return _answer(shown, own)

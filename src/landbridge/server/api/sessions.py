@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -15,11 +15,8 @@ from landbridge.server.api.access import Viewer
 from landbridge.server.api.place import Here
 from landbridge.server.api.routing import Routes
 from landbridge.server.api.shapes import Given, Instant, Shown
-from landbridge.server.api.users import NewPassword, UserShown, shown
+from landbridge.server.api.users import NewPassword, UserShown, logins_of, shown
 from landbridge.server.proof import COOKIE, CSRF_HEADER, proof_of
-
-if TYPE_CHECKING:
-    from landbridge.server.logins import Logins
 
 router: Final = Routes(tag="session")
 
@@ -64,7 +61,7 @@ class SessionShown(Shown):
 @router.post("/setup", status_code=201)
 async def set_up(request: Request, body: Setup) -> UserShown:
     """Make the first admin, by the link that the service has printed."""
-    user = await _logins(request).first_admin(body.token, email=body.email, name=body.name, password=body.password)
+    user = await logins_of(request).first_admin(body.token, email=body.email, name=body.name, password=body.password)
     return shown(user)
 
 
@@ -72,7 +69,7 @@ async def set_up(request: Request, body: Setup) -> UserShown:
 async def log_in(request: Request, response: Response, here: Here, body: Login) -> SessionShown:
     """Log in: begins a session, whose cookie comes with the reply."""
     old = request.cookies.get(COOKIE, "")
-    begun = await _logins(request).begin(body.email, body.password, address=_address(request), instead_of=old)
+    begun = await logins_of(request).begin(body.email, body.password, address=_address(request), instead_of=old)
     return await _begun(request, response, here, begun)
 
 
@@ -107,7 +104,7 @@ async def change_own_password(
 ) -> SessionShown:
     """Change one's own password. All other sessions end."""
     _by_session(caller)
-    begun = await _logins(request).change_password(
+    begun = await logins_of(request).change_password(
         caller.user_id, body.current_password, body.new_password, address=_address(request)
     )
     return await _begun(request, response, here, begun)
@@ -118,7 +115,7 @@ async def _begun(request: Request, response: Response, here: Here, begun: Issued
         with here.database.read() as tx:
             return shown(db_users.get(tx, begun.row.user_id))
 
-    user = await _logins(request).checked(read)
+    user = await logins_of(request).checked(read)
     response.set_cookie(COOKIE, begun.secret, path="/", secure=_is_secure(request), httponly=True, samesite="lax")
     return SessionShown(
         name=user.email,
@@ -134,11 +131,6 @@ def _by_session(caller: Caller) -> None:
         raise AccessRefused(
             "LB-8009", "a token cannot do this", hint="Log in with e-mail address and password.", status=403
         )
-
-
-def _logins(request: Request) -> Logins:
-    found: Logins = request.app.state.logins
-    return found
 
 
 def _address(request: Request) -> str:

@@ -30,7 +30,6 @@ router = Routes(tag="dataflows")
 AT_ONCE: Final = 2
 TIMEOUT_S: Final = 60.0
 
-_MARGIN_S: Final = 5.0
 _MAX_WAITING: Final = 20
 _MAX_FINDINGS: Final = 1000
 
@@ -75,15 +74,18 @@ class Tests:
         """Test far sides.
 
         Raises:
-            StorageError: LB-7508, too many tests wait.
+            StorageError: LB-7508, too many tests wait, or it takes too long.
             LandbridgeError: They cannot be tested with what is known.
         """
         if self._limiter.statistics().tasks_waiting >= _MAX_WAITING:
             raise StorageError(BUSY, "too many tests wait", hint="Try again in a moment.")
-        with anyio.fail_after(self._timeout_s * (2 + _MAX_WAITING / AT_ONCE)):
-            findings = await anyio.to_thread.run_sync(
-                anyio.run, self._findings, make, limiter=self._limiter, abandon_on_cancel=True
-            )
+        try:
+            with anyio.fail_after(self._timeout_s * (2 + _MAX_WAITING / AT_ONCE)):
+                findings = await anyio.to_thread.run_sync(
+                    anyio.run, self._findings, make, limiter=self._limiter, abandon_on_cancel=True
+                )
+        except TimeoutError as error:
+            raise StorageError(BUSY, "the test takes too long", hint="Test single connections.") from error
         return Tested(ok=all(each.verdict != "failed" for each in findings), findings=findings)
 
     async def _findings(self, make: Make) -> list[FindingOfTest]:

@@ -94,7 +94,7 @@ async def add_user(request: Request, caller: Admin, here: Here, body: NewUser) -
                 users.add(tx, email=email, name=body.name, role=body.role, password_hash=hashed, by=caller.name)
             )
 
-    return await _logins(request).checked(added)
+    return await logins_of(request).checked(added)
 
 
 @router.get("/users/{user_id}")
@@ -131,9 +131,10 @@ async def set_password(request: Request, user_id: Key, caller: Admin, here: Here
         with here.database.write() as tx:
             users.set_password(tx, user_id, hashed, by=caller.name)
 
-    await _logins(request).checked(done)
+    await logins_of(request).checked(done)
 
 
-def _logins(request: Request) -> Logins:
+def logins_of(request: Request) -> Logins:
+    """Those of the service that is asked."""
     found: Logins = request.app.state.logins
     return found
