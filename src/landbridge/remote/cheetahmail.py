@@ -83,6 +83,9 @@ class Subscriber:
 
 _WORD: Final = re.compile(r"\w+")
 
+_MOST_RENEWALS: Final = 3
+"""Logins for one call; a session may end at any time, and again."""
+
 _COOKIES: Final[dict[str, tuple[str, float]]] = {}
 """Cookies of all accounts that this process talks to, and until when they are used."""
 
@@ -225,19 +228,19 @@ class Client:
         return [("aid", self.login.affiliate_id)] if self.login.affiliate_id else []
 
     async def _sent(self, what: str, url: str, body: bytes, kind: Mapping[str, str]) -> str:
-        renewed = False
+        renewals = 0
 
         async def attempt(repetition: Repetition) -> str:
-            nonlocal renewed
+            nonlocal renewals
             while True:
                 cookie = await self._cookie()
                 reply = await self._http.request("POST", url, body=body, headers={**kind, "Cookie": cookie})
                 try:
                     return self._judged(reply, what)
                 except SessionExpired:
-                    if renewed:
+                    if renewals == _MOST_RENEWALS:
                         raise answers.refused(self.login.place) from None
-                    renewed = True
+                    renewals += 1
                     self._forget(cookie)
                 except RecordRefused as refused:
                     refused.after_uncertain = repetition.is_uncertain

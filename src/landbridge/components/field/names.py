@@ -90,8 +90,11 @@ class Remove(Transform):
         return batch.remove(*self.params.paths)
 
     def needs(self, after: Needs) -> Needs:
-        """What it removes is not needed."""
-        return after.without(self.params.paths)
+        """A whole object or field that it removes is not needed.
+
+        A field within an object is: without it an object that becomes empty would look like one that is absent.
+        """
+        return after.without(path for path in self.params.paths if len(path) == 1)
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Leaves out the fields and what is below them."""
