@@ -21,11 +21,12 @@ from landbridge.jobs import (
     db_jobs,
     db_progress,
     db_retention,
+    db_revisions,
     db_totals,
     migrations,
 )
 from landbridge.jobs.consents import DatabaseLedger
-from landbridge.jobs.db import Database
+from landbridge.jobs.db import Collision, Database
 from landbridge.jobs.db_dataflows import Content
 from landbridge.jobs.db_jobs import Ending, JobStatus, NewJob
 from landbridge.jobs.db_tables import metadata
@@ -349,6 +350,44 @@ def test_counts_files_and_trace_of_a_job_are_kept(database):
         first = db_progress.trace_of(tx, "j1", limit=1)
         rest = db_progress.trace_of(tx, "j1", after=first[0].id)
         assert [line.message for line in (*first, *rest)] == ["line 0", "line 1", "line 2"]
+
+
+def test_a_job_may_be_added_while_somebody_changes_its_dataflow(database, place):
+    with database.write() as tx:
+        flow = add_flow(tx)
+    if not database.is_shared:
+        pytest.skip("a file has one writer at a time")
+    planner = Database.open(place)
+    with database.write() as tx, planner.write() as other:
+        db_revisions.locked(tx, "dataflow", flow.id)
+        other.execute(sa.text("SET LOCAL lock_timeout = '2s'"))
+        add_job(other, flow)
+    planner.close()
+
+
+def test_of_two_changes_that_wait_for_each_other_one_is_taken_back_as_a_collision(database):
+    if not database.is_shared:
+        pytest.skip("a file has one writer at a time")
+    with database.write() as tx:
+        flows = [add_flow(tx, name) for name in ("A", "B")]
+    both, outcomes = threading.Barrier(2), []
+
+    def lock(order):
+        try:
+            with database.write() as tx:
+                db_revisions.locked(tx, "dataflow", order[0].id)
+                both.wait(10)
+                db_revisions.locked(tx, "dataflow", order[1].id)
+            outcomes.append("done")
+        except Collision as error:
+            outcomes.append(error.code)
+
+    threads = [threading.Thread(target=lock, args=[order]) for order in (flows, flows[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcomes) == ["LB-7501", "done"]
 
 
 def test_changes_of_an_area_are_counted(database):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from landbridge.errors import FlowError, LandbridgeError, StorageError
 from landbridge.jobs.db_tables import change
+
+T = TypeVar("T")
 
 FILE_NAME: Final = "landbridge.db"
 """The database's file in the data folder."""
@@ -39,6 +41,10 @@ _MORE_CONNECTIONS: Final = 24
 """For a moment: however many ask the service at once, the worker's heartbeat must not wait for them."""
 _UPGRADE_LOCK: Final = 0x6C62_6A6F_6273
 _LOCKS: Final = 0x6C62_6A
+_ATTEMPTS: Final = 3
+_COLLISIONS: Final = {"40P01", "40001"}
+"""Of two transactions that waited for each other, or changed the same, one was taken back."""
+
 _ALREADY_THERE: Final = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
@@ -168,6 +174,22 @@ def exclusive(tx: Transaction, purpose: str) -> bool:
     return bool(tx.execute(lock).scalar())
 
 
+class Collision(StorageError):
+    """A transaction met another one and was taken back; it may succeed when it is repeated."""
+
+
+def repeated(work: Callable[[], T]) -> T:
+    """Do work that is one transaction; again, a few times, where another transaction was preferred to it.
+
+    Raises:
+        Collision: Each time.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(Collision):
+            return work()
+    return work()
+
+
 class AlreadyThere(Exception):
     """A row with this key exists."""
 
@@ -289,6 +311,8 @@ def _explained() -> Iterator[None]:
         raise
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, sa.exc.InternalError) as error:
         cause = getattr(error, "orig", None)
+        if getattr(cause, "sqlstate", None) in _COLLISIONS:
+            raise Collision(AWAY, "two changes waited for each other", hint="Try again in a moment.") from error
         first = str(cause).strip().splitlines()[0] if cause and str(cause).strip() else type(error).__name__
         raise unusable(first) from error
     except sa.exc.DatabaseError as error:

@@ -28,8 +28,9 @@ def locked(tx: Transaction, thing: Thing, id: str) -> int:
         0 where there is no such thing.
     """
     key, state = _STATES[thing]
-    # A file has one writer at a time anyway; the driver leaves FOR UPDATE out.
-    return number(tx.execute(sa.select(state).where(key == id).with_for_update()).scalar())
+    # A file has one writer at a time anyway; the driver leaves this out. What refers to the row may still be added:
+    # a lock of the key as well would wait for the planner, which adds jobs, while that waits for a row changed here.
+    return number(tx.execute(sa.select(state).where(key == id).with_for_update(key_share=True)).scalar())
 
 
 def number(state: int | datetime | None) -> int:

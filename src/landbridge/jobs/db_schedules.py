@@ -298,7 +298,8 @@ def claim(tx: Transaction, claims: Sequence[Claim]) -> Collection[str]:
         table.c.id.in_(ids), table.c.enabled.is_(True), table.c.removed.is_(None)
     )
     there = {
-        row.id: (row.planned_until, row.revision) for row in tx.execute(wanted.order_by(table.c.id).with_for_update())
+        row.id: (row.planned_until, row.revision)
+        for row in tx.execute(wanted.order_by(table.c.id).with_for_update(key_share=True))
     }
     won = [claim for claim in claims if there.get(claim.row.id) == (claim.row.planned_until, claim.row.revision)]
     if won:

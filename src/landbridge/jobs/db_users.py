@@ -127,7 +127,7 @@ def are_there(tx: Transaction) -> bool:
 def enabled_admins(tx: Transaction) -> set[str]:
     """The ids of admins who can log in; none of them changes before the end of the transaction."""
     wanted = sa.select(table.c.id).where(table.c.role == Role.ADMIN, table.c.enabled.is_(True)).order_by(table.c.id)
-    return set(tx.execute(wanted.with_for_update()).scalars())
+    return set(tx.execute(wanted.with_for_update(key_share=True)).scalars())
 
 
 def _row(row: sa.RowMapping) -> UserRow:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import anyio
@@ -20,7 +21,7 @@ from landbridge.gigya_wire.authentication import check_access
 from landbridge.gigya_wire.replies import ApiError, Payload, new_call_id
 from landbridge.gigya_wire.requests import Parameters, decode, read_body
 from landbridge.gigya_wire.transport import Reply, ignored, send_reply
-from landbridge.jobs.db import Database
+from landbridge.jobs.db import Database, repeated
 from landbridge.jobs.db_audit import ADDRESS
 from landbridge.jobs.db_dataflows import CHANGED_MEANWHILE, UNKNOWN_DATAFLOW
 from landbridge.jobs.db_schedules import SCHEDULING_CHANGED, UNKNOWN_SCHEDULING
@@ -104,7 +105,7 @@ class IdxCalls:
             if method is None:
                 raise ApiError(405001, "There is no such method")
             call = Call(parameters, caller, site, self._database, self._documents, self._searches)
-            return method.handler(call) | ignored(parameters, method.parameters)
+            return repeated(partial(method.handler, call)) | ignored(parameters, method.parameters)
         except ApiError:
             raise
         except LandbridgeError as error:

@@ -14,7 +14,8 @@ from landbridge.jobs import db_jobs, db_progress
 from landbridge.jobs.db_jobs import Ending, JobStatus, NewJob
 from landbridge.jobs.db_progress import EdgeRow, StepRow, Totals, TraceRow
 from landbridge.server.api import events as live
-from landbridge.server.api.feed import News
+from landbridge.server.api.feed import Feed, News
+from landbridge.server.api.routing import Threads
 from tests.contract.api.caller import Api
 from tests.contract.idx.flows import lines
 from tests.servers.landbridge_service import Process, State
@@ -173,6 +174,23 @@ def test_all_jobs_are_followed_and_changes_of_people_told(service):
         while (content := stream.next("job")[1])["id"] != job.id or content["status"] != "running":
             pass
     job.end()
+
+
+def test_whoever_listens_misses_nothing_however_late_the_first_look_is(service):
+    database = service.state.database
+
+    async def heard():
+        feed = Feed(database, Threads())
+        async with feed.listen() as news, anyio.create_task_group() as tasks:
+            await anyio.to_thread.run_sync(service.api().post, "/dataflows", lines(name="early"))
+            tasks.start_soon(feed.run)
+            with anyio.fail_after(5):
+                areas = []
+                while "dataflow" not in areas:
+                    areas += (await news.receive()).areas
+            tasks.cancel_scope.cancel()
+
+    anyio.run(heard)
 
 
 def test_events_of_a_job_that_does_not_exist(api):

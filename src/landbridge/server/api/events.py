@@ -6,7 +6,7 @@ A stream ends after a quarter of an hour at the latest; browsers come back by th
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -67,7 +67,7 @@ async def follow_job(
     last = int(given) if given.isascii() and given.isdecimal() and len(given) < 19 else 0  # noqa: PLR2004 - fits a row's number
     reading = _JobReading(here, id)
     await threads.run(reading.job)
-    return _stream(_of_job(feed, threads, reading, last))
+    return await _stream(_of_job(feed, threads, reading, last))
 
 
 @router.get("/events", response_class=StreamingResponse, responses=_ANSWERS)
@@ -83,7 +83,7 @@ async def follow_all(
     Given as Last-Event-ID, jobs that changed since that event come first; one may come twice.
     """
     feed, threads = _parts(request)
-    return _stream(_of_all(feed, threads, here, _instant(last_event or last_event_query or "")))
+    return await _stream(_of_all(feed, threads, here, _instant(last_event or last_event_query or "")))
 
 
 class _JobReading:
@@ -102,7 +102,7 @@ class _JobReading:
             return list(db_progress.trace_of(tx, self.id, after=after, limit=_LINES))
 
 
-async def _of_job(feed: Feed, threads: Threads, reading: _JobReading, last: int) -> AsyncIterator[bytes]:
+async def _of_job(feed: Feed, threads: Threads, reading: _JobReading, last: int) -> AsyncGenerator[bytes]:
     async with feed.listen() as news:
         ends = monotonic() + _LIFE_S
         shown: JobShown | None = None
@@ -122,7 +122,7 @@ async def _of_job(feed: Feed, threads: Threads, reading: _JobReading, last: int)
                 yield b": still here\n\n"
 
 
-async def _of_all(feed: Feed, threads: Threads, here: Place, since: datetime | None) -> AsyncIterator[bytes]:
+async def _of_all(feed: Feed, threads: Threads, here: Place, since: datetime | None) -> AsyncGenerator[bytes]:
     def missed(moment: datetime) -> list[JobRow]:
         with here.database.read() as tx:
             return list(db_jobs.changed_since(tx, moment - MARGIN, limit=_JOBS))
@@ -164,12 +164,18 @@ async def _told_of(news: MemoryObjectReceiveStream[News], job_id: str) -> bool:
     return False
 
 
-def _stream(events: AsyncIterator[bytes]) -> StreamingResponse:
-    return StreamingResponse(_until_closed(events), media_type="text/event-stream", headers=_HEADERS)
+async def _stream(events: AsyncGenerator[bytes]) -> StreamingResponse:
+    """The answer, when listening has begun: whoever has read its headers misses nothing from then on."""
+    try:
+        first = await anext(events)
+    except (anyio.EndOfStream, anyio.ClosedResourceError):
+        first = b""
+    return StreamingResponse(_until_closed(first, events), media_type="text/event-stream", headers=_HEADERS)
 
 
-async def _until_closed(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _until_closed(first: bytes, events: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
     """The events until the feed closes or the database is away: then the client comes back for what it missed."""
+    yield first
     try:
         async for event in events:
             yield event

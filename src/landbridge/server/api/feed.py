@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -51,6 +52,15 @@ class News:
     jobs: Sequence[JobRow]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was read: counters, the time of the last job that was found, and jobs where they were asked for."""
+
+    counts: dict[str, int]
+    position: datetime | None
+    jobs: Sequence[JobRow] | None
+
+
 class Feed:
     """The news of one service; it looks only while somebody listens.
 
@@ -64,6 +74,7 @@ class Feed:
         self._threads = threads
         self._listeners: set[MemoryObjectSendStream[News]] = set()
         self._closed = False
+        self._looking = anyio.Lock()
         self._counts: dict[str, int] | None = None
         self._position: datetime | None = None
         self._next_jobs = 0.0
@@ -74,7 +85,7 @@ class Feed:
         """News from now on. The stream ends when the service does, or when it is not read for too long.
 
         Raises:
-            StorageError: LB-7508, too many listen.
+            StorageError: LB-7508, too many listen; LB-7501, the database cannot be used.
         """
         if not self.has_room:
             raise StorageError(BUSY, "too many listen for events", hint="Try again in a moment.")
@@ -82,6 +93,8 @@ class Feed:
         self._listeners.add(sending)
         try:
             with receiving:
+                if self._counts is None:
+                    await self._look_and_tell()  # from here on a change is one
                 yield receiving
         finally:
             self._listeners.discard(sending)
@@ -92,7 +105,7 @@ class Feed:
         try:
             while not self._closed:
                 if self._listeners:
-                    await self._look_and_tell()
+                    await self._try_to_tell()
                 else:
                     self._forget()
                 await anyio.sleep(_LOOK_S)
@@ -110,12 +123,17 @@ class Feed:
         """Whether one more may listen."""
         return len(self._listeners) < MAX_LISTENERS and not self._closed
 
-    async def _look_and_tell(self) -> None:
+    async def _try_to_tell(self) -> None:
         try:
-            news = await self._threads.run(self._look)
+            await self._look_and_tell()
         except LandbridgeError as error:
             _LOG.warning("no news: %s", error)
-            return
+        except Exception:  # noqa: BLE001 - the service goes on, whatever it is
+            _LOG.exception("no news")
+
+    async def _look_and_tell(self) -> None:
+        async with self._looking:
+            news = self._noted(await self._threads.run(partial(self._look, self._counts, self._position)))
         if news.areas or news.jobs:
             self._tell(news)
 
@@ -134,22 +152,29 @@ class Feed:
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 self._listeners.discard(listener)
 
-    def _look(self) -> News:
+    def _look(self, counted: dict[str, int] | None, position: datetime | None) -> _Look:
+        """Read what there is; it runs in a thread that may be left alone, and so changes nothing."""
         with self._database.read() as tx:
             counts = all_changes(tx)
-            before, self._counts = self._counts, counts
-            areas = [area for area, count in counts.items() if before is not None and before.get(area) != count]
-            others = [area for area in areas if area != db_jobs.AREA]
-            if db_jobs.AREA not in areas and monotonic() < self._next_jobs:
-                return News(others, [])
-            self._next_jobs = monotonic() + _PROGRESS_S
-            position = self._position or now(tx)
-            rows = db_jobs.changed_since(tx, position - MARGIN, limit=_MAX_JOBS)
-        fresh = [row for row in rows if (row.id, row.updated) not in self._seen]
+            changed = counted is not None and counts.get(db_jobs.AREA) != counted.get(db_jobs.AREA)
+            if not changed and monotonic() < self._next_jobs:
+                return _Look(counts, position, None)
+            position = position or now(tx)
+            return _Look(counts, position, db_jobs.changed_since(tx, position - MARGIN, limit=_MAX_JOBS))
+
+    def _noted(self, look: _Look) -> News:
+        """Remember a look, and say what is new in it."""
+        before, self._counts = self._counts, look.counts
+        areas = [area for area, count in look.counts.items() if before is not None and before.get(area) != count]
+        others = [area for area in areas if area != db_jobs.AREA]
+        if look.jobs is None or look.position is None:
+            return News(others, [])
+        self._next_jobs = monotonic() + _PROGRESS_S
+        fresh = [row for row in look.jobs if (row.id, row.updated) not in self._seen]
         self._seen.update(dict.fromkeys((row.id, row.updated) for row in fresh))
         while len(self._seen) > _MAX_SEEN:
             self._seen.popitem(last=False)
-        self._position = max([position, *(row.updated for row in rows)])
-        if len(rows) == _MAX_JOBS:
-            self._position = rows[-1].updated + MARGIN  # what comes behind them is for the next look
+        self._position = max([look.position, *(row.updated for row in look.jobs)])
+        if len(look.jobs) == _MAX_JOBS:
+            self._position = look.jobs[-1].updated + MARGIN  # what comes behind them is for the next look
         return News(others, fresh)

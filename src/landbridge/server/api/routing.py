@@ -25,6 +25,7 @@ from starlette.responses import Response
 from landbridge.dataflow.model import parse_object
 from landbridge.dataflow.problems import DataflowError, Problem, errors_of
 from landbridge.errors import FlowError, LandbridgeError, StorageError
+from landbridge.jobs.db import repeated
 from landbridge.jobs.documents import storable
 from landbridge.server.api.etags import NotModified
 from landbridge.server.api.problems import BUSY, INVALID_REQUEST, MEDIA_TYPE, WithStatus, unexpected_response
@@ -134,7 +135,7 @@ def _threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(endpoint)
     async def called(*args: Any, **kwargs: Any) -> Any:
-        return await _THREADS.get().run(functools.partial(endpoint, *args, **kwargs))
+        return await _THREADS.get().run(functools.partial(repeated, functools.partial(endpoint, *args, **kwargs)))
 
     return called
 
