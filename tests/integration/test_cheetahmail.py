@@ -7,7 +7,7 @@ from landbridge.components import check
 from landbridge.components.base import Verdict
 from landbridge.errors import AuthError, ConnectionFailed, FlowError, TransientError
 from landbridge.records import Batch
-from landbridge.remote import http
+from landbridge.remote import cheetahmail, http
 from tests.contract.sandbox.running import running_sandbox
 from tests.steps import make, rejects
 
@@ -205,6 +205,72 @@ def test_a_move_whose_reply_was_lost_is_done_once(sandbox, following, creates):
     assert (row["EMAIL"], row["CITY"]) == ("new@example.com", "Rom")
 
 
+def held_up(sandbox, monkeypatch, *happenings):
+    """Lets things happen at the platform, one after the other, while the step waits after a failed call."""
+    left = list(happenings)
+
+    def delay_s(self, attempt):
+        if left:
+            sandbox.do(left.pop(0))
+        return 0.01
+
+    monkeypatch.setattr(http.Retries, "delay_s", delay_s)
+
+
+def test_a_move_whose_reply_was_lost_takes_nothing_from_the_subscriber(sandbox, listed):
+    sandbox.switch(VENDOR, newemail_creates=True, taken_address_is_merged=True)
+    params = {**listed, "previousEmailField": "BEFORE"}
+    written(params, person("u1", FNAME="Ada", Subscribed="Yes"))
+    leave(sandbox, "u1")
+    [before] = sandbox.rows(VENDOR, "subscribers")
+    sandbox.fail("lost_reply", operation="setuser1", times=1)
+    moved = {**person("u1", CITY="Rom"), "EMAIL": "new@example.com", "BEFORE": "u1@example.com"}
+    assert written(params, moved) == ([moved], [])
+    [row] = sandbox.rows(VENDOR, "subscribers")
+    assert (row["id"], row["EMAIL"], row["FNAME"]) == (before["id"], "new@example.com", "Ada")
+    assert state(sandbox, "u1") == "w"
+
+
+def test_whoever_gets_the_old_address_while_a_reply_is_missing_keeps_it(sandbox, following, monkeypatch):
+    written(following, person("u1"))
+    newcomer = {"UID": "u2", "CITY": "Oslo"}
+    held_up(sandbox, monkeypatch, lambda own: own[VENDOR].subscribers.write(None, "u1@example.com", newcomer, by="api"))
+    sandbox.switch(VENDOR, taken_address_is_merged=True)
+    sandbox.fail("lost_reply", operation="setuser1", times=1)
+    moved = {**person("u1"), "EMAIL": "new@example.com", "BEFORE": "u1@example.com"}
+    assert written(following, moved) == ([moved], [])
+    assert {uid: row["EMAIL"] for uid, row in people(sandbox).items()} == {
+        "u1": "new@example.com",
+        "u2": "u1@example.com",
+    }
+
+
+def test_a_move_that_the_platform_could_not_do_is_made_again(sandbox, following):
+    written(following, person("u1"))
+    sandbox.fail("rate_limit", operation="setuser1", times=1)
+    sandbox.fail("concurrency", operation="setuser1", times=1)
+    moved = {**person("u1"), "EMAIL": "new@example.com", "BEFORE": "u1@example.com"}
+    assert written(following, moved) == ([moved], [])
+    assert [row["EMAIL"] for row in sandbox.rows(VENDOR, "subscribers")] == ["new@example.com"]
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_move_that_the_platform_may_still_be_doing_is_never_made_again(sandbox, following, monkeypatch, comes):
+    """Its reply is late. Either it is seen to happen while the step asks, or nobody can tell."""
+    written(following, person("u1"))
+    monkeypatch.setattr(
+        "landbridge.components.datasource.cheetahmail._open",
+        lambda params: cheetahmail.client(params.login, connections=1, calls_per_s=None, timeout_s=0.3),
+    )
+    monkeypatch.setattr(http.Retries, "delay_s", lambda self, attempt: 0.3 if comes else 0.01)
+    sandbox.fail("slow_job", operation="setuser1", times=1, delay_s=0.8)
+    before = calls(sandbox)["setuser1"]
+    moved = {**person("u1"), "EMAIL": "new@example.com", "BEFORE": "u1@example.com"}
+    done, refused = written(following, moved)
+    assert ([moved], []) == (done, refused) if comes else [code for code, _ in refused] == ["LB-4636"]
+    assert calls(sandbox)["setuser1"] == before + 1
+
+
 # -- subscriptions -----------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +294,19 @@ def test_a_move_does_not_put_back_on_the_list_either(sandbox, listed):
     leave(sandbox, "u1")
     written(params, {**person("u1", Subscribed="Yes"), "EMAIL": "new@example.com", "BEFORE": "u1@example.com"})
     assert (state(sandbox, "u1"), people(sandbox)["u1"]["EMAIL"]) == ("w", "new@example.com")
+
+
+def test_who_leaves_the_list_while_a_reply_is_missing_is_not_put_back_on_it(sandbox, listed, monkeypatch):
+    written(listed, person("u1"))
+    held_up(
+        sandbox,
+        monkeypatch,
+        lambda own: own[VENDOR].subscribers.unsubscribe(own[VENDOR].subscribers.find_by("UID", "u1"), LIST, "w"),
+    )
+    sandbox.fail("lost_reply", operation="setuser1", times=1)
+    record = person("u1", Subscribed="Yes", CITY="Bern")
+    assert written(listed, record) == ([record], [])
+    assert (state(sandbox, "u1"), people(sandbox)["u1"]["CITY"]) == ("w", "Bern")
 
 
 def test_a_platform_that_refuses_resubscription_is_heard(sandbox, listed):

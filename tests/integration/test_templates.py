@@ -4,15 +4,24 @@ import json
 import os
 
 import pytest
+from typer.testing import CliRunner
 
+from landbridge.cli.app import app
 from landbridge.templates import load, names
 from tests.contract.gigya.local_site import running_site
 from tests.contract.sandbox.running import running_sandbox
 from tests.integration.command import Command
 from tests.integration.in_process import InProcess
 
-RUN_ELSEWHERE = {"deactivated-accounts", "deleted-accounts", "demo-out", "demo-back"}
-"""Templates without a form, which run in test_gigya_templates and with the demo."""
+OF_THE_DEMO = {"demo-out", "demo-back"}
+"""Templates that ``landbridge demo`` runs; see test_demo."""
+
+PLACES = (
+    "data.subscribed",
+    "subscriptions.newsletter.email.isSubscribed",
+    "preferences.privacy.marketing.isConsentGranted",
+)
+"""Where an account may say whether it is subscribed; all forms that ask for it take each of them."""
 
 SILVERPOP_SECRETS = ("clientSecret", "refreshToken", "password")
 
@@ -102,17 +111,49 @@ def values_for(name, sandboxes, command):
     return {key: value for key, value in known.items() if key in fields}
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name not in RUN_ELSEWHERE])
-def test_a_template_runs_dry(name, sandboxes, command):
-    base = values_for(name, sandboxes, command)
+def made(name, folder, **values):
+    """The dataflow that ``landbridge templates new`` makes of a template, after a look at what ``lint`` says of it."""
+    target = folder / "flow.json"
+    (folder / "values.json").write_text(json.dumps(values))
+    options = ["--values", str(folder / "values.json")] if values else []
+    new = CliRunner().invoke(app, ["templates", "new", name, "-o", str(target), "--force", *options])
+    assert new.exit_code == 0, (values, new.output)
+    linted = CliRunner().invoke(app, ["lint", str(target)])
+    assert linted.exit_code == 0, (values, linted.output)
+    return target
+
+
+@pytest.mark.parametrize("name", [name for name in names() if load(name).form])
+def test_a_template_is_made_of_its_examples_linted_and_runs_dry_with_every_choice(name, sandboxes, command):
+    base = {**load(name).form.examples(), **values_for(name, sandboxes, command)}
     fields = load(name).form.fields
-    varied = [field for field in fields if field.name not in OTHER_SERVERS]
-    choices = [{}, *({field.name: choice} for field in varied for choice in field.choices)]
+    varied = [field for field in fields if field.choices and field.name not in OTHER_SERVERS]
+    most = max((len(field.choices) for field in varied), default=0)
+    # Each choice of each field once, those of several fields together.
+    choices = [{}, *({f.name: f.choices[number % len(f.choices)] for f in varied} for number in range(most))]
+    for field in fields:
+        if field.name == "subscriptionField":
+            shown = {other: wanted[0] for other, wanted in field.shown_when.items()}
+            choices += [{"subscriptionField": place, **shown} for place in PLACES]
+    flow = made(name, command.folder, **base)
     for given in choices:
-        path = command.folder / "flow.json"
-        path.write_text(load(name).fill({**base, **given}).flow.dump())
-        outcome = command.run(path, "--dry-run")
+        if given:
+            flow.write_text(load(name).fill({**base, **given}).flow.dump())
+        outcome = command.run(flow, "--dry-run")
         assert outcome.code == 0, (given, outcome.err)
+        assert outcome.report["rejects"] == 0, given
+
+
+@pytest.mark.parametrize("name", [name for name in names() if not load(name).form])
+def test_a_template_without_a_form_is_made_linted_and_runs_dry(name, command):
+    flow = made(name, command.folder)
+    if name in OF_THE_DEMO:
+        return
+    document = json.loads(flow.read_text())
+    document["steps"][-1] |= {"type": "datasource.write.local", "params": {"path": str(command.folder)}}
+    flow.write_text(json.dumps(document))
+    outcome = command.run(flow, "--dry-run")
+    assert outcome.code == 0, outcome.err
 
 
 def test_a_dataflow_is_made_linted_checked_and_run_by_command(sandboxes, site, tmp_path):

@@ -60,7 +60,7 @@ async def _check(flow: Connected, filled: dict[str, str], wanted: list[str], cre
 
     failures = 0
     with tempfile.TemporaryDirectory(prefix="landbridge-") as spool:
-        found = list(far_sides.of_dataflow(flow, placeholders=filled, spool=Path(spool)))
+        found = list(far_sides.of_dataflow(flow, placeholders=filled, spool=Path(spool), values_may_refer=True))
         log_to_stderr(Redaction(found[0].secrets if found else ()), debug=False)
         for far_side in found:
             if wanted and far_side.name not in wanted:

@@ -75,7 +75,7 @@ async def execute(request: Request) -> Report:
         job_id, now = journal.identity(job_id, now)
     ready = prepare(
         request.flow,
-        job=JobValues(now=now, job_id=job_id, placeholders=request.placeholders),
+        job=JobValues(now=now, job_id=job_id, placeholders=request.placeholders, values_may_refer=True),
         source=StoredSecrets(request.connection_secrets, EnvironmentSecrets(os.environ)),
     )
     redaction = ready.redaction
@@ -141,6 +141,7 @@ async def _split(ready: Prepared, job: Job, request: Request) -> tuple[Job, Land
                 flow=request.flow.dump(),
                 connection_secrets=dict(request.connection_secrets),
                 placeholders=dict(request.placeholders),
+                values_may_refer=True,
                 processes=request.processes,
                 folder=folder,
                 told=None if request.quiet else show_parts,

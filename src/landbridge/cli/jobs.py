@@ -106,7 +106,7 @@ def start(
 ) -> None:
     """Start a job of a stored dataflow. It runs in the service, as soon as one of its workers is free."""
     from landbridge.cli.run import placeholders
-    from landbridge.jobs import db_dataflows, jobs
+    from landbridge.jobs import db_dataflows, jobs, placeholder_values
     from landbridge.jobs.job_options import JobKind, JobOptions
     from landbridge.jobs.vault import Vault
 
@@ -123,7 +123,7 @@ def start(
         splits=splits,
         placeholders=tuple(filled),
     )
-    sealed = Vault.open(data_folder(data)).seal(filled) if filled else None
+    sealed = placeholder_values.sealed(Vault.open(data_folder(data)), filled)
     with opened(data, database) as db:
         with db.write() as tx:
             found = db_dataflows.find(tx, flow)

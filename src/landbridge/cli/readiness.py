@@ -56,7 +56,7 @@ def ready(
     blocking, last = errors_of(form), []
     whole = None
     if flow is not None:
-        values = JobValues(now=datetime.now(UTC), job_id="check", placeholders=placeholders)
+        values = JobValues(now=datetime.now(UTC), job_id="check", placeholders=placeholders, values_may_refer=True)
         try:
             whole = connected(flow)
             source = StoredSecrets(whole.secrets, EnvironmentSecrets(os.environ))

@@ -31,6 +31,7 @@ def show_template(
     as_json: Annotated[bool, typer.Option("--json", help="Print the form as a JSON schema.")] = False,
 ) -> None:
     """Show the fields of a template's form."""
+    from landbridge.dataflow.variables import placeholders_of
     from landbridge.templates import load
 
     template = load(name)
@@ -41,7 +42,8 @@ def show_template(
     typer.echo(f"{name}: {template.form.title if template.form else template.flow.name}")
     typer.echo(template.form.description if template.form else template.flow.description)
     if template.form is None:
-        typer.echo("\nIt has no form; its placeholders are filled when it runs.")
+        names = " ".join(f"--set {each}=…" for each in sorted(placeholders_of(template.flow)))
+        typer.echo(f"\nIt has no form; its placeholders are filled when it runs: {names}")
         return
     for field in template.form.fields:
         facts = [field.type if not field.choices else " | ".join(map(str, field.choices))]

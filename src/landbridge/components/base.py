@@ -236,15 +236,34 @@ class RecordReader(Component):
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenFile:
+    """A file that a job reads.
+
+    Attributes:
+        entry: As the store has listed it.
+        records: How many records it must have, where that is known.
+    """
+
+    entry: Entry
+    records: int | None = None
+
+
 class FileHistory(Protocol):
-    """What earlier jobs have read of a folder."""
+    """What earlier jobs have read of a folder, and what this one reads."""
 
     @property
     def reads_all(self) -> bool:
         """Whether also those files are read that an earlier job has read."""
 
-    def choose(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Of the files that match, in the order in which they are read, those to read."""
+    def chosen(self) -> Sequence[ChosenFile] | None:
+        """The files that this job chose when its work began before, in their order; None at the first time."""
+
+    def new(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Of the files that match, those that no job has read."""
+
+    def choose(self, files: Sequence[ChosenFile], *, seen: Sequence[Entry]) -> None:
+        """Remember that this job reads these files, and that these are there."""
 
 
 class FileReader(Component):

@@ -28,6 +28,28 @@ LEADS: Final = frozenset(
 )
 """Parameters that tell where secrets are sent."""
 
+PLACE: Final = LEADS | {
+    "port",
+    "blobUri",
+    "accountName",
+    "bucket",
+    "bucketName",
+    "container",
+    "containerName",
+    "apiKey",
+    "affiliateId",
+    "username",
+    "userKey",
+    "apiUser",
+    "clientId",
+    "clientEmail",
+    "security",
+    "allowUnencrypted",
+    CONNECTION,
+}
+"""Parameters that tell, of a step with secrets of its own, which account of which system they are for, and whether they
+go there encrypted."""
+
 _GROUPS: Final = 2
 """Words of a component id before those that tell the system: ``datasource.write``."""
 
@@ -129,6 +151,40 @@ def leads_elsewhere(name: str, value: Any, stored: Mapping[str, Any]) -> bool:
     if name not in LEADS or value == stored.get(name):
         return False
     return name != _HOST or _HOST in stored
+
+
+def moved(before: Step, after: Step, catalogue: Catalogue) -> str | None:
+    """What has changed of where the secrets of a step go: a parameter, or ``type``; None where nothing has.
+
+    Args:
+        before: The step for which the secrets were stored.
+        after: The step that shall have them.
+        catalogue: Knows the spellings of parameters.
+    """
+    if before.type.split(".")[_GROUPS : _GROUPS + 1] != after.type.split(".")[_GROUPS : _GROUPS + 1]:
+        return "type"
+    old, new = _place(before, _info(before, catalogue)), _place(after, _info(after, catalogue))
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return changed[0] if changed else None
+
+
+def _place(step: Step, info: ComponentInfo | None) -> dict[str, Any]:
+    """The parameters that tell where the secrets of a step go, by where they stand; blank ones are left out."""
+    names = json_names(info) or {}
+
+    def found(params: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+        for key, value in params.items():
+            own = names.get(key, key) if not place else key
+            if own in PLACE and not is_blank(value):
+                yield place + own, value
+            elif isinstance(value, Mapping):
+                yield from found(value, f"{place}{own}.")
+            elif isinstance(value, list):
+                for index, item in enumerate(value):
+                    if isinstance(item, Mapping):
+                        yield from found(item, f"{place}{own}[{index}].")
+
+    return dict(found(step.params, ""))
 
 
 def fits(kind: str, component: str) -> bool:

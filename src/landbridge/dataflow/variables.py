@@ -16,6 +16,10 @@ token                        becomes
 ``{{name}}``                 a value given for this run; also inside base64 scripts
 ===========================  ==========================================================================
 
+A value given for this run is a text: what looks like a variable or a reference in it stays as it is, so that who may
+only start a dataflow cannot read its environment. Who runs a dataflow of their own on the command line may ask for more
+(``JobValues.values_may_refer``).
+
 A reference to something empty is an error as one to nothing is. What stands behind ``${secret:…}`` is a secret;
 what stands behind ``${env:…}`` is one where the parameter or the variable is named like one, so that messages
 still tell folders and hosts.
@@ -60,6 +64,10 @@ SECRET_MARK = re.compile(r"<\$([^<>$]+)\$>")
 """``<$NAME$>``."""
 
 _TOKEN = re.compile(r"\$\{(?P<variable>[^{}]*)\}|<\$(?P<mark>[^<>$]+)\$>")
+_ANY_TOKEN = re.compile(
+    r"\$\{(?P<variable>(?:[^{}]|\{\{[^{}]+\}\})*)\}|<\$(?P<mark>[^<>$]+)\$>"
+    r"|\{\{\s*(?P<placeholder>[^{}]+?)\s*\}\}|\[\[(?P<upper>[A-Z][A-Z0-9_]*)\]\]"
+)
 _NOW = re.compile(r"now\s*(?:([+-])\s*(\d{1,9})\s*([A-Za-z]))?\s*(?::(.*))?", re.DOTALL)
 _SECRET_NAME = re.compile(
     r"(pass(word|phrase|wd)?|secret|token|private_?key|account_?key|access_?key|secret_?key|api_?key|user_?key)$",
@@ -114,12 +122,15 @@ class JobValues:
         job_id: Id of the job.
         api_key: The site's API key; that of the dataflow when empty.
         placeholders: Values for ``{{name}}``.
+        values_may_refer: Whether variables and references in these values are filled in, too. Only for who could write
+            them into the dataflow just as well: with it, a value reads the environment.
     """
 
     now: datetime
     job_id: str
     api_key: str = ""
     placeholders: Mapping[str, str] = field(default_factory=dict)
+    values_may_refer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +200,13 @@ def placeholders_in(text: str, *, key: str) -> list[str]:
     if key == "script":
         return list(dict.fromkeys(SCRIPT_PLACEHOLDER.findall(decode_script(text) or text)))
     return list(dict.fromkeys((*PLACEHOLDER.findall(text), *UPPER_PLACEHOLDER.findall(text))))
+
+
+def refers(value: str) -> bool:
+    """Whether the value of a placeholder holds a variable, a reference or a placeholder of its own."""
+    if SECRET_MARK.search(value) or PLACEHOLDER.search(value):
+        return True
+    return any(_is_variable(inner) for inner in VARIABLE.findall(value))
 
 
 def check_variable(inner: str) -> None:
@@ -277,6 +295,14 @@ def _parse(inner: str) -> _Now | _Named | _Reference:
     raise FlowError(codes.UNKNOWN_VARIABLE, f"there is no variable ${{{text}}}", hint=hint)
 
 
+def _is_variable(inner: str) -> bool:
+    try:
+        _parse(inner)
+    except FlowError as failure:
+        return failure.code != codes.UNKNOWN_VARIABLE
+    return True
+
+
 def _shifted(moment: datetime, amount: int, unit: str) -> datetime:
     match unit:
         case "y" | "M":
@@ -333,40 +359,62 @@ class _Filler:
         return filled if code is None else base64.b64encode(filled.encode()).decode()
 
     def _text(self, text: str, *, step: str, place: str, key: str) -> str:
+        if text == MASK:
+            message = f"{name_of(place)} is masked: the dataflow was exported without the secret"
+            hint = f"Put a reference in its place, such as {suggested_reference(step, key)}."
+            self.problems.append(error(codes.MASKED_VALUE, message, step=step, field=place, hint=hint))
+            return ""
+        return self._filled(text, step=step, place=place, key=key)
+
+    def _filled(self, text: str, *, step: str, place: str, key: str) -> str:
         def fail(code: str, message: str, hint: str) -> str:
             self.problems.append(error(code, message, step=step, field=place, hint=hint))
             return ""
 
         def placeholder(match: re.Match[str]) -> str:
-            name = match[1]
+            name = match.groupdict().get("placeholder") or match[1]
             if name in self.job.placeholders:
                 return self.job.placeholders[name]
-            close = closest(name, self.job.placeholders)
-            hint = f"Set it with --set {name}=value" + (f'; "{close}" was given.' if close else ".")
-            message = f"{name_of(place)} holds the placeholder {match[0]}, which has no value"
-            return fail(codes.UNFILLED_PLACEHOLDER, message, hint)
+            return fail(codes.UNFILLED_PLACEHOLDER, *self._unfilled(match[0], name, place=place))
+
+        def named(text: str) -> str:
+            """What stands in a token, its own placeholders filled."""
+            return _fill_known(PLACEHOLDER.sub(placeholder, text), self.job.placeholders, token=UPPER_PLACEHOLDER)
 
         def token(match: re.Match[str]) -> str:
             try:
                 if match["mark"]:
-                    return self._reference(_Reference("secret", match["mark"].strip()), key=key)
-                return self._variable(match["variable"], key=key)
+                    return self._reference(_Reference("secret", named(match["mark"]).strip()), key=key)
+                return self._variable(match["variable"], named(match["variable"]), key=key)
             except FlowError as failure:
                 if failure.code == codes.UNKNOWN_VARIABLE and key == "replacement":
                     return match[0]
                 return fail(failure.code, f"{name_of(place)}: {failure.message}", failure.hint)
 
-        if text == MASK:
-            message = f"{name_of(place)} is masked: the dataflow was exported without the secret"
-            hint = f"Put a reference in its place, such as {suggested_reference(step, key)}."
-            return fail(codes.MASKED_VALUE, message, hint)
-        text = PLACEHOLDER.sub(placeholder, text)
-        text = _fill_known(text, self.job.placeholders, token=UPPER_PLACEHOLDER)
-        # One pass for variables and marks, so that a secret which looks like one of them is not read again.
-        return _TOKEN.sub(token, text)
+        if self.job.values_may_refer:
+            # One pass for variables and marks, so that a secret which looks like one of them is not read again.
+            return _TOKEN.sub(token, named(text))
 
-    def _variable(self, inner: str, *, key: str) -> str:
+        def any_token(match: re.Match[str]) -> str:
+            if match["placeholder"]:
+                return placeholder(match)
+            return self.job.placeholders.get(match["upper"], match[0]) if match["upper"] else token(match)
+
+        # One pass for everything, so that neither secrets nor the values of placeholders are read again.
+        return _ANY_TOKEN.sub(any_token, text)
+
+    def _unfilled(self, written: str, name: str, *, place: str) -> tuple[str, str]:
+        """Message and hint for a placeholder without a value."""
+        close = closest(name, self.job.placeholders)
+        hint = f"Set it with --set {name}=value" + (f'; "{close}" was given.' if close else ".")
+        return f"{name_of(place)} holds the placeholder {written}, which has no value", hint
+
+    def _variable(self, written: str, inner: str, *, key: str) -> str:
+        """A variable's value; ``written`` is what the dataflow says, ``inner`` the same with placeholders filled."""
         parsed = _parse(inner)
+        if isinstance(parsed, _Reference) and not written.strip().startswith(f"{parsed.kind}:"):
+            # Where only the value of a placeholder makes it a reference, who starts the job would choose it.
+            raise FlowError(codes.UNKNOWN_VARIABLE, f"${{{written}}} is no reference as it is written in the dataflow")
         if isinstance(parsed, _Now):
             return parsed.render(self.job.now, where=key == "where")
         if isinstance(parsed, _Reference):

@@ -60,6 +60,7 @@ class Division(msgspec.Struct, frozen=True):
         options: Options,
         placeholders: Mapping[str, str],
         connection_secrets: Mapping[str, str],
+        values_may_refer: bool = False,
     ) -> SplitTask:
         """The work on a part; see ``SplitTask``."""
         return SplitTask(
@@ -69,6 +70,7 @@ class Division(msgspec.Struct, frozen=True):
             split=self.splits[number],
             folder=str(self.place(folder, number)),
             placeholders=placeholders,
+            values_may_refer=values_may_refer,
             connection_secrets=connection_secrets,
             options=replace(options, history=None),
         )

@@ -29,6 +29,7 @@ async def work_in_parallel(
     flow: str,
     placeholders: dict[str, str],
     connection_secrets: dict[str, str] | None = None,
+    values_may_refer: bool = False,
     processes: int,
     folder: Path,
     told: Told | None = None,
@@ -41,6 +42,7 @@ async def work_in_parallel(
         flow: The dataflow as JSON text.
         placeholders: Values for ``{{name}}``.
         connection_secrets: Secrets of connections that the dataflow refers to.
+        values_may_refer: See ``JobValues``.
         processes: How many processes to use.
         folder: Where splits leave their results; kept, a job that is begun again finds finished ones there.
         told: Called, where given, with the number of finished splits and of all.
@@ -59,6 +61,7 @@ async def work_in_parallel(
             options=job.options,
             placeholders=placeholders,
             connection_secrets=connection_secrets or {},
+            values_may_refer=values_may_refer,
         )
         for number in range(len(division.splits))
     ]

@@ -63,6 +63,7 @@ class SplitTask:
         job: The job's id.
         started: The job's start.
         placeholders: Values for ``{{name}}``.
+        values_may_refer: See ``JobValues``.
         connection_secrets: Secrets of connections that the dataflow refers to.
         split: The part to read.
         folder: Where its result goes; a folder of its own.
@@ -75,6 +76,7 @@ class SplitTask:
     split: Split
     folder: str
     placeholders: Mapping[str, str] = field(default_factory=dict)
+    values_may_refer: bool = False
     connection_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: Options = field(default_factory=Options)
 
@@ -131,7 +133,12 @@ async def work_on_split(task: SplitTask) -> dict[str, Any]:
 async def _run_part(task: SplitTask, folder: Path) -> dict[str, Any]:
     prepared = prepare(
         Dataflow.load(task.flow),
-        job=JobValues(now=task.started, job_id=task.job, placeholders=task.placeholders),
+        job=JobValues(
+            now=task.started,
+            job_id=task.job,
+            placeholders=task.placeholders,
+            values_may_refer=task.values_may_refer,
+        ),
         source=StoredSecrets(task.connection_secrets, EnvironmentSecrets(os.environ)),
     )
     job = Job(

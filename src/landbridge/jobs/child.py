@@ -71,6 +71,22 @@ _OOM_SCORE: Final = 500
 
 def main(connection: Connection) -> None:
     """Run the job that the worker describes on ``connection``, and end the process."""
+    settle()
+    try:
+        begin = messages.to_job(connection.recv_bytes())
+    except EOFError:
+        sys.exit(EXIT_ORPHANED)
+    if not isinstance(begin, Begin):
+        raise TypeError(f"expected what to do, got {type(begin).__name__}")
+    outbox = Outbox(connection)
+    try:
+        anyio.run(_run, begin, connection, outbox, backend_options={"use_uvloop": True})
+    finally:
+        outbox.close()
+
+
+def settle() -> None:
+    """Make this process one that ends with the service, alone, and by nothing else."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getsid(0) != os.getpid():
         os.setsid()
@@ -84,17 +100,6 @@ def main(connection: Connection) -> None:
     with Path(os.devnull).open("r+b") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(nothing.fileno(), 1)
-    try:
-        begin = messages.to_job(connection.recv_bytes())
-    except EOFError:
-        sys.exit(EXIT_ORPHANED)
-    if not isinstance(begin, Begin):
-        raise TypeError(f"expected what to do, got {type(begin).__name__}")
-    outbox = Outbox(connection)
-    try:
-        anyio.run(_run, begin, connection, outbox, backend_options={"use_uvloop": True})
-    finally:
-        outbox.close()
 
 
 class Outbox:

@@ -12,10 +12,11 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from typing import Final
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
 
 from landbridge.errors import StorageError
 from landbridge.jobs import child, messages
@@ -46,6 +47,39 @@ def prepare() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+def start(target: Callable[..., None], arguments: tuple[Any, ...], *, name: str) -> BaseProcess:
+    """Start a process that calls ``child.settle`` first.
+
+    Raises:
+        StorageError: LB-7506, it cannot be started.
+    """
+    process = _CONTEXT.Process(target=target, args=arguments, name=name)
+    try:
+        with _ONE_AT_A_TIME:
+            process.start()
+    except (OSError, EOFError) as error:
+        raise StorageError(
+            "LB-7506", f"the process of a job cannot be started: {error}", hint="Run fewer jobs at a time."
+        ) from error
+    return process
+
+
+def kill(process: BaseProcess) -> int:
+    """End a process, unless it has ended, and all that it has started; gives the exit code."""
+    for end in (os.killpg, os.kill):  # just after its start it has no group yet
+        with contextlib.suppress(ProcessLookupError):
+            if process.pid is not None and (end is os.killpg or _lives(process)):
+                end(process.pid, signal.SIGKILL)
+    multiprocessing.connection.wait([process.sentinel], _KILL_TIMEOUT_S)
+    with _ONE_AT_A_TIME:
+        code = process.exitcode
+    return -signal.SIGKILL if code is None else code
+
+
+def _lives(process: BaseProcess) -> bool:
+    return not multiprocessing.connection.wait([process.sentinel], 0)
+
+
 class ChildProcess:
     """The process of one job, in a group of its own, so that it ends with all that it started."""
 
@@ -54,15 +88,11 @@ class ChildProcess:
         self._sending = threading.Lock()
         self._killing = threading.Lock()
         self._code: int | None = None
-        self._process = _CONTEXT.Process(target=child.main, args=(theirs,), name=f"job {begin.job_id}")
         try:
-            with _ONE_AT_A_TIME:
-                self._process.start()
-        except (OSError, EOFError) as error:
+            self._process = start(child.main, (theirs,), name=f"job {begin.job_id}")
+        except StorageError:
             self._connection.close()
-            raise StorageError(
-                "LB-7506", f"the process of a job cannot be started: {error}", hint="Run fewer jobs at a time."
-            ) from error
+            raise
         finally:
             theirs.close()
         self.send(begin)
@@ -94,22 +124,8 @@ class ChildProcess:
         """End the process, unless it has ended, and all that it has started; gives the exit code."""
         with self._killing:
             if self._code is None:
-                self._code = self._kill()
+                self._code = kill(self._process)
             return self._code
-
-    def _kill(self) -> int:
-        pid = self._process.pid
-        for end in (os.killpg, os.kill):  # just after its start it has no group yet
-            with contextlib.suppress(ProcessLookupError):
-                if pid is not None and (end is os.killpg or self._process_lives()):
-                    end(pid, signal.SIGKILL)
-        multiprocessing.connection.wait([self._process.sentinel], _KILL_TIMEOUT_S)
-        with _ONE_AT_A_TIME:
-            code = self._process.exitcode
-        return -signal.SIGKILL if code is None else code
-
-    def _process_lives(self) -> bool:
-        return not multiprocessing.connection.wait([self._process.sentinel], 0)
 
     def close(self) -> None:
         """Let go of the socket; the process must have ended."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -17,6 +17,9 @@ from landbridge.jobs import db_audit, db_jobs, db_totals
 from landbridge.jobs.db import Transaction, changed, now
 from landbridge.jobs.db_jobs import JobRow, JobStatus
 from landbridge.jobs.db_tables import approval as table, job as jobs
+
+_LOOK_BACK: Final = 100
+"""Newer jobs that are looked at for one that has read everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,11 @@ def approve(tx: Transaction, job_id: str, *, codes: Collection[str] = (), by: st
     The job runs again from its journal; a guard that was not approved, or sees other counts now, stops it again.
 
     Raises:
-        FlowError: LB-1705, there is no such job; LB-1706, it waits for no approval; LB-1707, nobody asked for a code.
+        FlowError: LB-1705, there is no such job; LB-1706, it waits for no approval; LB-1707, nobody asked for a code;
+            LB-1711, a newer job of the dataflow has succeeded meanwhile.
     """
     row = _waiting(tx, job_id)
+    _check_newest(tx, row)
     open_codes = {asked.code for asked in of_job(tx, job_id) if not asked.decision}
     unknown = sorted(set(codes) - open_codes)
     if unknown:
@@ -94,6 +99,34 @@ def approve(tx: Transaction, job_id: str, *, codes: Collection[str] = (), by: st
         tx, job_id, status=JobStatus.QUEUED, options=options, turn=jobs.c.turn + 1, admitted=None, handed_over=False
     )
     return db_jobs.get(tx, job_id)
+
+
+def _check_newest(tx: Transaction, row: JobRow) -> None:
+    """Refuse to go on with what a newer job has overtaken: its records and its figures are of an earlier day.
+
+    What a replay writes has no other job to carry it, so it may go on.
+    """
+    if row.kind != "run" or row.started is None:
+        return
+    good = tx.execute(
+        sa.select(jobs.c.id, jobs.c.options)
+        .where(
+            jobs.c.dataflow_id == row.dataflow_id,
+            jobs.c.kind == "run",
+            jobs.c.status.in_((JobStatus.SUCCEEDED, JobStatus.SUCCEEDED_WITH_ERRORS)),
+            jobs.c.started > row.started,
+        )
+        .order_by(jobs.c.started.desc())
+        .limit(_LOOK_BACK)
+    )
+    newer = next((found.id for found in good if found.options.get("limit") is None), None)
+    if newer is not None:
+        raise FlowError(
+            "LB-1711",
+            f'after the job "{row.id}", which a guard has stopped, a newer one of the dataflow has succeeded: {newer}',
+            hint="What this one has read is out of date. Refuse it (landbridge jobs approve --refuse); the next run "
+            "is looked at anew.",
+        )
 
 
 def refuse(tx: Transaction, job_id: str, *, by: str) -> JobRow:

@@ -9,16 +9,23 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from landbridge.jobs.db import Transaction
-from landbridge.jobs.db_tables import alert_rule, connection, dataflow, scheduling
+from landbridge.jobs.db_tables import alert_rule, connection, dataflow, scheduling, setting
 
-Thing = Literal["dataflow", "scheduling", "connection", "alert_rule"]
+Thing = Literal["dataflow", "scheduling", "connection", "alert_rule", "setting"]
 
 _STATES: Final[Mapping[Thing, tuple[sa.Column[Any], sa.Column[Any]]]] = {
     "dataflow": (dataflow.c.id, dataflow.c.version),
     "scheduling": (scheduling.c.id, scheduling.c.revision),
     "connection": (connection.c.name, connection.c.revision),
     "alert_rule": (alert_rule.c.id, alert_rule.c.updated),
+    "setting": (setting.c.name, setting.c.updated),
 }
+
+
+def current(tx: Transaction, thing: Thing, id: str) -> int:
+    """The number of the state of something; 0 where there is no such thing."""
+    key, state = _STATES[thing]
+    return number(tx.execute(sa.select(state).where(key == id)).scalar())
 
 
 def locked(tx: Transaction, thing: Thing, id: str) -> int:

@@ -103,10 +103,15 @@ def get(tx: Transaction, id: str, *, user_id: str | None = None) -> TokenRow:
         wanted = wanted.where(table.c.user_id == user_id)
     row = tx.execute(wanted).mappings().one_or_none()
     if row is None:
-        raise AccessRefused(
-            "LB-8026", f'there is no token "{id[:100]}"', hint="`landbridge tokens list` shows all.", status=404
-        )
+        raise unknown(id)
     return _row(row)
+
+
+def unknown(id: str) -> AccessRefused:
+    """The error for an id that no token has, or none that is to be seen."""
+    return AccessRefused(
+        "LB-8026", f'there is no token "{id[:100]}"', hint="`landbridge tokens list` shows all.", status=404
+    )
 
 
 def listing(

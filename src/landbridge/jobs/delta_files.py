@@ -8,7 +8,6 @@ exactly so.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from landbridge.components.base import ChosenFile
 from landbridge.remote.publish import Entry
 
 FILES_KEY: Final = "seenFiles"
@@ -92,16 +94,19 @@ class FileHistory:
         """See ``components.base.FileHistory``."""
         return self._read_all
 
-    def choose(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Of the files that match, those to read, in the same order."""
+    def chosen(self) -> list[ChosenFile] | None:
+        """See ``components.base.FileHistory``."""
         choice = self._load()
-        if choice is None:
-            chosen = [entry for entry in entries if self._read_all or self._memory.is_new(entry)]
-            memory = FileMemory(datetime.min.replace(tzinfo=UTC)) if self._read_all else self._memory
-            self._keep(memory.after(entries, now=self._started), [entry.name for entry in chosen])
-            return chosen
-        names = frozenset(choice["chosen"])
-        return [entry for entry in entries if entry.name in names]
+        return None if choice is None else msgspec.convert(choice["chosen"], list[ChosenFile])
+
+    def new(self, entries: Sequence[Entry]) -> list[Entry]:
+        """See ``components.base.FileHistory``."""
+        return [entry for entry in entries if self._read_all or self._memory.is_new(entry)]
+
+    def choose(self, files: Sequence[ChosenFile], *, seen: Sequence[Entry]) -> None:
+        """See ``components.base.FileHistory``; the memory after this job is what it has ``seen``."""
+        memory = FileMemory(datetime.min.replace(tzinfo=UTC)) if self._read_all else self._memory
+        self._keep(memory.after(seen, now=self._started), files)
 
     def result(self) -> dict[str, Any] | None:
         """The memory after this job as JSON; None when no file was asked for."""
@@ -111,16 +116,16 @@ class FileHistory:
 
     def _load(self) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = json.loads(self._kept.read_bytes())
+            found: dict[str, Any] = msgspec.json.decode(self._kept.read_bytes())
         except FileNotFoundError:
             return None
         return found
 
-    def _keep(self, memory: FileMemory, chosen: Sequence[str]) -> None:
+    def _keep(self, memory: FileMemory, chosen: Sequence[ChosenFile]) -> None:
         self._kept.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._kept.with_suffix(".new")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"memory": memory.as_json(), "chosen": list(chosen)}, file)
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.encode({"memory": memory.as_json(), "chosen": list(chosen)}))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._kept)

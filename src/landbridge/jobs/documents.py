@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import ComponentInfo, Dataflow, Step
+from landbridge.dataflow.connections import moved
 from landbridge.dataflow.parameters import map_secrets
 from landbridge.dataflow.variables import MASK
+from landbridge.errors import FlowError
 from landbridge.jobs.db_dataflows import Content, VersionRow
 from landbridge.jobs.vault import Vault
 
@@ -33,9 +35,14 @@ class Documents:
         Args:
             flow: The dataflow; a masked secret keeps the value that it has in ``before``.
             before: The version that this one follows.
+
+        Raises:
+            FlowError: LB-1770, a step would send a secret that it keeps to another place than it was stored for.
         """
         masked, given = _split(flow)
         kept = self._secrets(before)
+        if before is not None and kept:
+            _check_places(flow, self.masked(before), given, kept)
         secrets = {
             step: found
             for step, places in given.items()
@@ -71,6 +78,22 @@ class Documents:
     def _secrets(self, row: VersionRow | None) -> Secrets:
         found: Secrets = self.vault.unseal(row.sealed) if row and row.sealed else {}
         return found
+
+
+def _check_places(flow: Dataflow, before: Dataflow, given: Secrets, kept: Secrets) -> None:
+    """Refuse that a mask takes a secret along: whoever edits a dataflow need not know it, and must not learn it so."""
+    catalogue = InstalledComponents()
+    for step in flow.steps:
+        masked = [place for place, text in given[step.id].items() if text == MASK and kept.get(step.id, {}).get(place)]
+        old = before.step(step.id)
+        what = moved(old, step, catalogue) if masked and old is not None else None
+        if what is not None:
+            raise FlowError(
+                "LB-1770",
+                f"with another {what} the step would send its stored secrets to another place",
+                hint=f"Give them again instead of the mask: {', '.join(sorted(masked))}.",
+                step=step.id,
+            )
 
 
 def storable(document: Any) -> bool:

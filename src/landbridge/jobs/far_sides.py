@@ -94,13 +94,16 @@ def of_connection(name: str, wholes: list[Connected], *, spool: Path) -> FarSide
     raise FlowError("LB-1767", message, hint="Give what is missing: --set PARAM=VALUE" if lacking else "")
 
 
-def of_dataflow(flow: Connected, *, placeholders: Mapping[str, str], spool: Path) -> Iterator[FarSide]:
+def of_dataflow(
+    flow: Connected, *, placeholders: Mapping[str, str], spool: Path, values_may_refer: bool = False
+) -> Iterator[FarSide]:
     """The steps of a dataflow whose far sides can be tested, in the order of its plan.
 
     Args:
         flow: With its connections put in.
         placeholders: Values for ``{{name}}``.
         spool: A folder for temporary files.
+        values_may_refer: See ``JobValues``.
 
     Raises:
         DataflowError: With everything that keeps it from running.
@@ -108,7 +111,7 @@ def of_dataflow(flow: Connected, *, placeholders: Mapping[str, str], spool: Path
     now, job_id = datetime.now(UTC), f"check-{secrets.token_hex(6)}"
     ready = prepare(
         flow.flow,
-        job=JobValues(now=now, job_id=job_id, placeholders=placeholders),
+        job=JobValues(now=now, job_id=job_id, placeholders=placeholders, values_may_refer=values_may_refer),
         source=StoredSecrets(flow.secrets, EnvironmentSecrets(os.environ)),
     )
     for step in ready.plan.steps:

@@ -44,7 +44,7 @@ def store(
         kind: ``published`` or ``draft``.
 
     Raises:
-        FlowError: LB-1702, several have the name.
+        FlowError: LB-1702, several have the name; LB-1770, see ``Documents.content``.
     """
     named = _named(flow, fallback_name)
     known = _known(tx, named.name, kind) if replace else None
@@ -65,7 +65,8 @@ def change(
     """Store a new version of a dataflow, unless it says the same as the newest one.
 
     Raises:
-        FlowError: LB-1701, there is none with this id; LB-1703, somebody else changed it.
+        FlowError: LB-1701, there is none with this id; LB-1703, somebody else changed it; LB-1770, see
+            ``Documents.content``.
     """
     before = db_dataflows.version(tx, db_dataflows.get(tx, id).id)
     content = documents.content(flow, before=before)

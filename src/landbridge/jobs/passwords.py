@@ -15,6 +15,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from landbridge.errors import AccessRefused
 
+UNFIT: Final = "LB-8021"
+"""The code for a new password that is not good enough."""
+
 MIN_CHARS: Final = 12
 MAX_CHARS: Final = 1000
 """Enough for any sentence; more only costs time."""
@@ -71,4 +74,4 @@ def _nobody() -> str:
 
 
 def _unfit(message: str) -> AccessRefused:
-    return AccessRefused("LB-8021", message, hint="A sentence of your own is a good password.", status=422)
+    return AccessRefused(UNFIT, message, hint="A sentence of your own is a good password.", status=422)

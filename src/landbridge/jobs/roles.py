@@ -35,6 +35,7 @@ class Caller:
         user_id: The user.
         address: The address that the request came from.
         is_session: Whether they have logged in with a password; False for a token.
+        token_id: The id of the token or session.
     """
 
     name: str
@@ -42,3 +43,4 @@ class Caller:
     user_id: str
     address: str = ""
     is_session: bool = False
+    token_id: str = ""

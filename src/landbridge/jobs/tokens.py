@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -95,6 +96,27 @@ def add(
     return Issued(row, secret)
 
 
+def check_reach(caller: Caller, token_id: str) -> None:
+    """Refuse that a token touches another one, unless it is an admin's: who finds one must not end the others.
+
+    Raises:
+        AccessRefused: LB-8026, as if there were none.
+    """
+    if not _reaches_others(caller) and token_id != caller.token_id:
+        raise db_tokens.unknown(token_id)
+
+
+def seen_by(tx: Transaction, caller: Caller, *, everybody: bool, after: str | None, limit: int) -> Sequence[TokenRow]:
+    """The tokens that a caller may see, in the order of their ids: one's own; of everybody where an admin asks for it.
+
+    A token that is no admin's sees itself only.
+    """
+    if not _reaches_others(caller):
+        own = db_tokens.get(tx, caller.token_id, user_id=caller.user_id)
+        return [own] if after is None or own.id > after else []
+    return db_tokens.listing(tx, user_id=None if everybody else caller.user_id, after=after, limit=limit)
+
+
 def revoke(tx: Transaction, id: str, *, by: str, user_id: str | None = None) -> TokenRow:
     """End a token at once; with ``user_id`` only one of this user.
 
@@ -132,7 +154,11 @@ def caller_of(database: Database, secret: str, *, life: SessionLife, address: st
             db_tokens.used(tx, row.id)
     role = row.user_role if row.role is None or row.role.may(row.user_role) else row.role
     name = row.email if is_session else f"{row.email} (token {row.name})"
-    return Caller(name=name, role=role, user_id=row.user_id, address=address, is_session=is_session)
+    return Caller(name=name, role=role, user_id=row.user_id, address=address, is_session=is_session, token_id=row.id)
+
+
+def _reaches_others(caller: Caller) -> bool:
+    return caller.is_session or caller.role.may(Role.ADMIN)
 
 
 def csrf_token(session_secret: str) -> str:

@@ -1,7 +1,8 @@
 """The client of CheetahMail's legacy HTTP API: a login that gives a cookie, then one call for each subscriber.
 
-What is known of it is what public clients do. Calls set a state, so one whose reply was lost is made again; only a
-change of address needs care, because the old address is gone once it is done (``RecordRefused.after_uncertain``).
+What is known of it is what public clients do. Calls set a state, so one whose reply was lost is made again; but not a
+change of address, whose old one may be somebody else's by then, and not one that puts somebody on a list, who may have
+left it by then (``OutcomeUnknown``).
 """
 
 from __future__ import annotations
@@ -96,14 +97,14 @@ class Client:
     Args:
         login: The account and the user.
         http: An open session.
-        retries: How often and how patiently a call is repeated.
+        retries: How often and how patiently a call is repeated; whoever asks what became of one keeps to it as well.
         calls_per_s: None for no limit.
     """
 
     def __init__(self, login: CheetahMailLogin, http: Session, *, retries: Retries, calls_per_s: float | None) -> None:
         self.login = login
         self._http = http
-        self._retries = retries
+        self.retries = retries
         self._per_s = calls_per_s
         self._renewal = asyncio.Lock()
 
@@ -161,6 +162,7 @@ class Client:
 
         Raises:
             RecordRefused: LB-4631, LB-4635; the platform refuses what the call says.
+            OutcomeUnknown: LB-3221; it may have given the new address, or put the subscriber on a list.
             AuthError: LB-2104; the credentials are refused.
             ConnectionFailed: LB-2101, LB-2106, LB-2107 no way to the API; LB-2321 a permission is missing.
             FlowError: LB-1521; there is no such list or field.
@@ -169,7 +171,8 @@ class Client:
         given = [("email", email), *fields.items()]
         given += [("newemail", new_email)] if new_email else []
         given += [("sub", each) for each in subscribe] + [("unsub", each) for each in unsubscribe]
-        self._expect(_OK, await self._call("setuser1", given), "setuser1")
+        may_repeat = not (new_email or subscribe)
+        self._expect(_OK, await self._call("setuser1", given, may_repeat=may_repeat), "setuser1")
 
     async def lists(self) -> list[Mapping[str, str]]:
         """The lists of the account, as far as the reply can be read.
@@ -220,17 +223,19 @@ class Client:
         given: Sequence[tuple[str, str]],
         *,
         path: str = "",
+        may_repeat: bool = True,
     ) -> str:
         body = urlencode([*self._own(), *given]).encode()
-        return await self._sent(what, f"{self.login.url}{path or f'/api/{what}'}", body, FORM)
+        return await self._sent(what, f"{self.login.url}{path or f'/api/{what}'}", body, FORM, may_repeat=may_repeat)
 
     def _own(self) -> list[tuple[str, str]]:
         return [("aid", self.login.affiliate_id)] if self.login.affiliate_id else []
 
-    async def _sent(self, what: str, url: str, body: bytes, kind: Mapping[str, str]) -> str:
+    async def _sent(self, what: str, url: str, body: bytes, kind: Mapping[str, str], *, may_repeat: bool = True) -> str:
         renewals = 0
 
         async def attempt(repetition: Repetition) -> str:
+            del repetition
             nonlocal renewals
             while True:
                 cookie = await self._cookie()
@@ -242,14 +247,11 @@ class Client:
                         raise answers.refused(self.login.place) from None
                     renewals += 1
                     self._forget(cookie)
-                except RecordRefused as refused:
-                    refused.after_uncertain = repetition.is_uncertain
-                    raise
 
-        return await self._repeated(attempt)
+        return await self._repeated(attempt, may_repeat=may_repeat)
 
-    async def _repeated(self, attempt: Callable[[Repetition], Awaitable[str]]) -> str:
-        repetition = Repetition(self._retries, may_repeat=True, unknown=answers.unknown_outcome)
+    async def _repeated(self, attempt: Callable[[Repetition], Awaitable[str]], *, may_repeat: bool = True) -> str:
+        repetition = Repetition(self.retries, may_repeat=may_repeat, unknown=answers.OutcomeUnknown)
         pace = PACES.of(("cheetahmail", self.login.account), self._per_s)
         return await repeated(attempt, http=self._http, repetition=repetition, pace=pace)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from landbridge.errors import AuthError, ConnectionFailed, DataError, FlowError, TransientError
+from landbridge.errors import AuthError, ConnectionFailed, DataError, FlowError, LandbridgeError, TransientError
 from landbridge.remote import failures
 from landbridge.remote.http import Attempt
 
@@ -24,6 +24,7 @@ _BLOCKED: Final = ("email:blocked", "newemail:blocked")
 _PERSONAL: Final = re.compile(r"\S+@\S+|\d{6,}|\"[^\"]*\"|'[^']*'")
 _MAX_TEXT: Final = 120
 _LATER: Final = "Run the job again later."
+_LATE: Final = "LB-3102"
 
 
 class SessionExpired(Exception):
@@ -35,13 +36,11 @@ class RecordRefused(DataError):
 
     Attributes:
         reason: What stands behind ``err:``.
-        after_uncertain: An earlier attempt of the same call may have done it, its reply was lost.
     """
 
     def __init__(self, code: str, message: str, *, reason: str, hint: str) -> None:
         super().__init__(code, message, hint=hint)
         self.reason = reason
-        self.after_uncertain = False
 
     @property
     def is_gone(self) -> bool:
@@ -52,6 +51,23 @@ class RecordRefused(DataError):
     def is_blocked(self) -> bool:
         """The address is suppressed: after a complaint, after bounces, or for good by its owner."""
         return self.reason in _BLOCKED
+
+
+class OutcomeUnknown(TransientError):
+    """A call that must not simply be made again may have been done: ask before anything follows.
+
+    Attributes:
+        cause: Why the outcome is not known.
+    """
+
+    def __init__(self, cause: LandbridgeError) -> None:
+        super().__init__("LB-3221", f"it is not known whether a call was done: {cause}", hint=_LATER)
+        self.cause = cause
+
+    @property
+    def may_still_come(self) -> bool:
+        """The platform has not answered in time, so that it may yet do the call."""
+        return self.cause.code == _LATE
 
 
 def failure(text: str, what: str, *, place: str, secrets: Iterable[str]) -> Exception:
@@ -94,11 +110,6 @@ def not_understood(place: str, what: str) -> ConnectionFailed:
         f"{place} gave no answer of this API to {what}",
         hint="Check the address, and whether a proxy stands in between.",
     )
-
-
-def unknown_outcome(cause: Exception) -> TransientError:
-    """The error of a call that must not be made twice and whose answer was lost."""
-    return TransientError("LB-3221", f"it is not known whether a call was done: {cause}", hint=_LATER)
 
 
 def _told(text: str, secrets: Iterable[str]) -> str:

@@ -152,7 +152,7 @@ class LocalStore:
             ConnectionFailed: The folder is missing (LB-2201) or may not be read (LB-2202).
         """
         try:
-            await _in_thread(lambda: next(os.scandir(self._folder), None), self._folder)
+            await _in_thread(lambda: os.scandir(self._folder).close(), self._folder)
         except ConnectionFailed as error:
             if error.code == "LB-2201" and self._create_folders:
                 return

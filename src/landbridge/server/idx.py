@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-import anyio
-import anyio.to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from landbridge.errors import LandbridgeError, StorageError
@@ -28,6 +26,7 @@ from landbridge.jobs.db_schedules import SCHEDULING_CHANGED, UNKNOWN_SCHEDULING
 from landbridge.jobs.documents import Documents
 from landbridge.jobs.vault import Vault
 from landbridge.server import idx_dataflows, idx_schedulings, idx_search
+from landbridge.server.api.routing import Threads
 from landbridge.server.idx_calls import Call, Method
 from landbridge.server.idx_cursors import OpenSearches
 from landbridge.server.idx_sites import HttpRequest, Sites, add_first
@@ -60,7 +59,7 @@ class IdxCalls:
         self._documents = Documents(vault)
         self._sites = Sites(vault)
         self._searches = OpenSearches()
-        self._threads: anyio.CapacityLimiter | None = None
+        self._threads = Threads(_AT_ONCE, timeout_s=_TIMEOUT_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; see the ASGI specification, version 3."""
@@ -86,14 +85,9 @@ class IdxCalls:
         await send_reply(send, Reply(parameters, call_id, now, payload, error), server="landbridge")
 
     async def _answered(self, name: str, parameters: Parameters, request: HttpRequest, call_id: str) -> Payload:
-        if self._threads is None:
-            self._threads = anyio.CapacityLimiter(_AT_ONCE)
         try:
-            with anyio.fail_after(_TIMEOUT_S):
-                return await anyio.to_thread.run_sync(
-                    self._done, name, parameters, request, call_id, limiter=self._threads, abandon_on_cancel=True
-                )
-        except TimeoutError as error:
+            return await self._threads.run(partial(self._done, name, parameters, request, call_id))
+        except StorageError as error:
             raise ApiError(504001, "The database takes too long") from error
 
     def _done(self, name: str, parameters: Parameters, request: HttpRequest, call_id: str) -> Payload:

@@ -59,9 +59,14 @@ class Logins:
             AccessRefused: LB-8006, the old one is wrong; LB-8007, too many were; LB-8021, the new one is not good.
         """
         self._throttle.begin(user_id, address)
-        begun = await self.checked(
-            lambda: logins.change_own_password(self._database, user_id, old, new, life=self._life)
-        )
+        try:
+            begun = await self.checked(
+                lambda: logins.change_own_password(self._database, user_id, old, new, life=self._life)
+            )
+        except AccessRefused as refused:
+            if refused.code == passwords.UNFIT:
+                self._throttle.succeeded(user_id, address)  # the old one was right
+            raise
         self._throttle.succeeded(user_id, address)
         return begun
 

@@ -43,17 +43,19 @@ class Template:
     form: Form | None
 
     def fill(self, given: dict[str, object]) -> Filled:
-        """The dataflow with these values, and its scheduling.
+        """The dataflow with these values, and its scheduling; without a form the dataflow as it stands.
 
         Raises:
-            FlowError: LB-1524; it has no form, or the values do not fit it.
+            FlowError: LB-1524; the values do not fit the form, or there is none for them.
         """
         if self.form is None:
-            raise FlowError(
-                "LB-1524",
-                f'the template "{self.name}" has no form',
-                hint="Its placeholders are filled when it runs: landbridge run FLOW --set name=value",
-            )
+            if given:
+                raise FlowError(
+                    "LB-1524",
+                    f'the template "{self.name}" has no form to fill',
+                    hint="Its placeholders are filled when it runs: landbridge run FLOW --set name=value",
+                )
+            return Filled(self.flow, None)
         return filled(self.flow, self.form, self.form.read(given))
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from landbridge.dataflow import Dataflow
-from landbridge.templates.forms import PAIR, Form
+from landbridge.templates.forms import PAIR, Form, is_one_of
 
 _PLACE: Final = re.compile(r"\{\{\s*([A-Za-z]\w*)\s*(?:\|\s*(sources|targets|joined|purpose)\s*)?\}\}")
 _PART: Final = re.compile(rf"(,\s*)?{_PLACE.pattern}")
@@ -74,7 +74,7 @@ def filled(flow: Dataflow, form: Form, values: Mapping[str, Any]) -> Filled:
 
 def _is_wanted(when: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     return all(
-        values.get(name) not in ("", None) if wanted == _ANY else values.get(name) in wanted
+        values.get(name) not in ("", None) if wanted == _ANY else is_one_of(values.get(name), wanted)
         for name, wanted in when.items()
     )
 

@@ -10,7 +10,8 @@ A form is a JSON schema (``type: object``) with a few words more for whoever ren
 ``default``          value when nothing is given; a secret's default is a reference
 ``examples``         shown in the field
 ``secret``           only a reference such as ``${secret:name}`` or ``${env:NAME}`` is taken, never the value itself
-``showWhen``         ``{"other": ["value", …]}``: the field is asked for only when another has one of these values
+``showWhen``         ``{"other": ["value", …]}``: the field is asked for only when one before it has one of these
+                     values; ``"preferences.*"`` stands for all texts that begin so
 ===================  ===========================================================================================
 
 ``required`` names the fields that must be given, ``anyOf`` of such lists that one of several must.
@@ -19,7 +20,7 @@ A form is a JSON schema (``type: object``) with a few words more for whoever ren
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
@@ -154,7 +155,7 @@ class Form:
         problems = [self._unknown(name) for name in given if name not in known]
         values: dict[str, Any] = {}
         for field in self.fields:
-            if not all(values.get(other) in wanted for other, wanted in field.shown_when.items()):
+            if not all(is_one_of(values.get(other), wanted) for other, wanted in field.shown_when.items()):
                 continue
             try:
                 value = given.get(field.name, field.schema.get("default"))
@@ -191,6 +192,12 @@ class Form:
     def _unknown(self, name: str) -> str:
         close = get_close_matches(name, [field.name for field in self.fields], n=1)
         return f"there is no field {name}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def is_one_of(value: Any, wanted: Sequence[Any]) -> bool:
+    """Whether a value is among those of a condition; one that ends with ``*`` stands for all texts that begin so."""
+    beginnings = tuple(each.removesuffix("*") for each in wanted if isinstance(each, str) and each.endswith("*"))
+    return value in wanted or (isinstance(value, str) and value.startswith(beginnings))
 
 
 def pairs_of(text: str) -> Iterator[dict[str, str]]:

@@ -4,6 +4,7 @@ import re
 import secrets
 import socket
 import statistics
+import threading
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from landbridge.jobs import (
     db_settings,
     db_tokens,
     db_users,
+    db_workers,
     first_admin,
     logins,
     passwords,
@@ -29,6 +31,8 @@ from landbridge.jobs import (
 from landbridge.jobs.roles import Role
 from landbridge.jobs.tokens import SessionLife, hash_of
 from landbridge.server import idx_sites
+from landbridge.server.api import routing
+from landbridge.server.throttling import FREE_FOR_ACCOUNT
 from tests.contract.api.caller import Api
 from tests.contract.api.house import PASSWORD, House
 from tests.contract.idx import client as idx
@@ -228,6 +232,40 @@ def test_tokens_of_others_are_for_admins(house):
     assert Api(house.url, token=made["secret"]).get("/session").code == "LB-8003"
 
 
+@pytest.mark.parametrize("role", ["viewer", "operator", "editor"])
+def test_a_token_sees_and_ends_itself_and_none_of_its_users_others(house, role):
+    browser, _ = house.browser("admin")
+    made = browser.post("/tokens", {"name": "found by a stranger", "role": role}).json
+    other = browser.post("/tokens", {"name": "another"}).json
+    api = Api(house.url, token=made["secret"])
+    assert [each["id"] for each in api.get("/tokens").json["items"]] == [made["id"]]
+    assert api.get(f"/tokens?after={api_cursor(browser)}").json["items"] in (
+        [],
+        [api.get(f"/tokens/{made['id']}").json],
+    )
+    for method in ("GET", "DELETE"):
+        refused = api(method, f"/tokens/{other['id']}")
+        assert (refused.status, refused.code) == (404, "LB-8026")
+    assert browser.get(f"/tokens/{other['id']}").json["revoked"] is None
+    assert api("DELETE", f"/tokens/{made['id']}").status == 204
+    assert api.get("/session").code == "LB-8003"
+
+
+def api_cursor(browser):
+    """A place in the list of tokens, behind its first one."""
+    return browser.get("/tokens?limit=1").json["next"]
+
+
+def test_the_token_of_an_admin_reaches_all_and_makes_none(house):
+    browser, _ = house.browser("editor")
+    made = browser.post("/tokens", {"name": "an editor's"}).json
+    admin = house.api("admin")
+    assert admin.get(f"/tokens/{made['id']}").json["name"] == "an editor's"
+    assert admin("DELETE", f"/tokens/{made['id']}").status == 204
+    for body in ({"name": "longer", "days": 3650}, {"name": "less", "days": 1, "role": "viewer"}):
+        assert admin.post("/tokens", body).code == "LB-8009"
+
+
 @pytest.mark.parametrize("ended", ["expires", "revoked"])
 def test_a_token_that_is_over_is_refused(house, ended):
     secret = house.state.token("admin")
@@ -376,6 +414,46 @@ def test_ones_own_password_is_changed_only_by_who_knows_it(house):
     assert (reply.status, reply.code) == (422, "LB-8021")
     assert browser.get("/session").status == 200
     Api(house.url).log_in(user.email, PASSWORD)
+
+
+def test_a_new_password_that_cannot_be_is_no_failed_login(fresh):
+    browser, user = fresh.browser()
+    for _ in range(FREE_FOR_ACCOUNT + 2):
+        unfit = browser("PUT", "/session/password", {"currentPassword": PASSWORD, "newPassword": "short"})
+        assert (unfit.status, unfit.code) == (422, "LB-8021")
+    good = {"currentPassword": PASSWORD, "newPassword": "an entirely new sentence"}
+    assert browser("PUT", "/session/password", good).status == 200
+    Api(fresh.url).log_in(user.email, "an entirely new sentence")
+
+
+def test_a_wrong_old_password_is_a_failed_login_whatever_the_new_one_is(fresh):
+    browser, _ = fresh.browser()
+    wrong = {"currentPassword": "a wrong one here", "newPassword": "short"}
+    codes = [browser("PUT", "/session/password", wrong).code for _ in range(FREE_FOR_ACCOUNT + 1)]
+    assert codes == ["LB-8006"] * FREE_FOR_ACCOUNT + ["LB-8007"]
+
+
+def test_people_log_in_while_all_threads_of_the_api_are_busy(fresh, monkeypatch):
+    browser, user = fresh.browser()
+    go_on, listing = threading.Event(), db_workers.listing
+
+    def slowly(tx):
+        go_on.wait(20)
+        return listing(tx)
+
+    monkeypatch.setattr(db_workers, "listing", slowly)
+    with ThreadPoolExecutor(routing.AT_ONCE) as pool:
+        waiting = [pool.submit(browser.get, "/workers") for _ in range(routing.AT_ONCE)]
+        try:
+            api, began = Api(fresh.url), time.monotonic()
+            api.log_in(user.email, PASSWORD)
+            changed = {"currentPassword": PASSWORD, "newPassword": "an entirely new sentence"}
+            api.take(api("PUT", "/session/password", changed))
+            assert time.monotonic() - began < 10
+            assert not any(each.done() for each in waiting)
+        finally:
+            go_on.set()
+    assert {each.result().status for each in waiting} <= {200, 401}
 
 
 def given_a_password(house, user):

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from landbridge.jobs import db_dataflows
 from tests.contract.idx.flows import MASK, export, lines
 from tests.contract.idx.test_hostile_calls import dataflows as hostile_dataflows
 
@@ -38,10 +39,76 @@ def test_a_secret_goes_in_and_never_comes_out(api, service, flow):
     assert flow["document"]["steps"][3]["params"]["password"] == MASK
     api("PUT", place, flow["document"] | {"description": "new"}, headers=ANY)
     with service.state.database.read() as tx:
-        from landbridge.jobs import db_dataflows
-
         whole = service.state.documents.whole(db_dataflows.version(tx, flow["id"]))
     assert whole.steps[3].params["password"] == SECRET, "the mask keeps what is stored"
+
+
+def password_of(service, flow_id):
+    with service.state.database.read() as tx:
+        whole = service.state.documents.whole(db_dataflows.version(tx, flow_id))
+    return whole.steps[3].params["password"]
+
+
+def with_params(document, **params):
+    """The dataflow with other parameters of its writer; its password is the mask."""
+    changed = json.loads(json.dumps(document))
+    changed["steps"][3]["params"].update(params)
+    return changed
+
+
+ELSEWHERE = [
+    {"host": "files.example.org"},
+    {"hostname": "files.example.org", "host": ""},
+    {"port": 2222},
+    {"username": "another"},
+    {"username": None},
+    {"connection": "another"},
+]
+
+
+@pytest.mark.parametrize("params", ELSEWHERE, ids=str)
+def test_a_masked_secret_does_not_follow_a_step_to_another_place(api, service, flow, params):
+    place = f"/dataflows/{flow['id']}"
+    moved = with_params(flow["document"], **params)
+    for refused in (
+        api("PUT", place, moved, headers=ANY),
+        api.post(f"/dataflows?kind=draft&draftOf={flow['id']}", moved),
+    ):
+        assert (refused.status, refused.code, refused.json["step"]) == (422, "LB-1770", "write")
+        assert "password" in refused.json["hint"]
+    assert api.get(place).json["version"] == 1
+    anew = api("PUT", place, with_params(moved, password="given-again"), headers=ANY)
+    assert (anew.status, anew.json["version"]) == (200, 2)
+    assert password_of(service, flow["id"]) == "given-again"
+
+
+def test_a_masked_secret_does_not_follow_a_step_to_another_kind_of_system(api, flow):
+    document = with_params(flow["document"])
+    document["steps"][3]["type"] = "datasource.write.ftp"
+    refused = api("PUT", f"/dataflows/{flow['id']}", document, headers=ANY)
+    assert (refused.code, "type" in refused.json["detail"]) == ("LB-1770", True)
+
+
+def test_a_draft_cannot_bring_a_masked_secret_elsewhere_when_it_is_published(api, service, flow):
+    renamed = with_params(flow["document"], host="files.example.org")
+    del renamed["steps"][3]["params"]["password"]
+    draft = api.post(f"/dataflows?kind=draft&draftOf={flow['id']}", renamed).json
+    place = f"/dataflows/{draft['id']}"
+    assert api("PUT", place, with_params(renamed, password=MASK), headers=ANY).status == 200, "it has none to keep"
+    refused = api.post(f"{place}/publish", headers=ANY)
+    assert (refused.status, refused.code) == (422, "LB-1770")
+    assert api.get(place).status == 200, "the draft is still there"
+    assert api.get(f"/dataflows/{flow['id']}").json["version"] == 1
+
+
+def test_a_masked_secret_stays_whatever_else_changes(api, service, flow):
+    document = with_params(flow["document"], remotePath="/upload", timeout=99)
+    document["steps"].insert(0, document["steps"].pop())
+    document["steps"][0]["params"]["host"] = "files.example.com"
+    assert api("PUT", f"/dataflows/{flow['id']}", document, headers=ANY).status == 200
+    document["steps"].append(document["steps"].pop(0))
+    assert api("PUT", f"/dataflows/{flow['id']}", document, headers=ANY).status == 200
+    assert password_of(service, flow["id"]) == SECRET
 
 
 def test_two_who_change_the_same_version_do_not_overwrite_each_other(api, flow):
@@ -98,8 +165,6 @@ def test_a_draft_is_published_as_the_next_version_with_its_secrets(api, service,
     assert api.get(f"/dataflows/{draft['id']}").status == 404
     assert api.post(f"/dataflows/{flow['id']}/publish", headers=ANY).code == "LB-1791"
     with service.state.database.read() as tx:
-        from landbridge.jobs import db_dataflows
-
         whole = service.state.documents.whole(db_dataflows.version(tx, flow["id"]))
     assert whole.steps[3].params["password"] == "another-secret"
 

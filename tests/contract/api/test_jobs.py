@@ -6,8 +6,9 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from landbridge.jobs import db_approvals, db_jobs
+from landbridge.jobs import db_approvals, db_jobs, jobs
 from landbridge.jobs.db_jobs import Ending, JobStatus, NewJob
+from landbridge.jobs.job_options import JobOptions
 from tests.contract.idx.flows import copying, export
 
 ENDED = {"succeeded", "succeeded_with_errors", "failed", "cancelled"}
@@ -170,16 +171,62 @@ def test_a_job_that_cannot_be_is_refused_by_name(api, copied, wanted):
     assert next(iter(wanted)) in refused.json["problems"][0]["field"]
 
 
-def waiting(service, job_id, guard):
-    """A job that a guard has stopped."""
+VALUES = ["${env:HOME}", "x${secret:key}", "<$key$>", "{{other}}", "${now}"]
+
+
+@pytest.mark.parametrize("role", ["operator", "editor", "admin"])
+@pytest.mark.parametrize("value", VALUES)
+def test_who_starts_a_job_gives_texts_and_no_references(service, copied, role, value):
+    refused = service.api(role).post(f"/dataflows/{copied[0]}/jobs", {"placeholders": {"a": "b", "name": value}})
+    assert (refused.status, refused.code) == (422, "LB-1710")
+    assert '"name"' in refused.json["detail"]
+    assert "editor" in refused.json["hint"]
+    assert value not in refused.body.decode()
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_check_takes_texts_and_no_references(service, copied, value):
+    refused = service.api("editor").post(f"/dataflows/{copied[0]}/check", {"placeholders": {"name": value}})
+    assert refused.code == "LB-1710"
+
+
+def test_a_job_takes_the_values_of_placeholders_as_they_are(service, tmp_path):
+    api = service.api()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.json").write_text('{"UID": "a"}\n')
+    (tmp_path / "out").mkdir()
+    document = copying(tmp_path, name="values")
+    document["steps"][-1]["params"]["path"] += "/{{name}}"
+    flow = api.post("/dataflows", document).json["id"]
+    value = "${env:LANDBRIDGE_HOME}"
+    with service.state.database.write() as tx:
+        options = JobOptions(full_extract=True, placeholders=("name",))
+        sealed = service.state.documents.vault.seal({"name": value})
+        row = jobs.start(tx, flow, by="an older version", options=options, sealed=sealed)
+    failed = wait(api, row.id)
+    assert failed["status"] == "failed"
+    assert value in failed["error"]["message"], "the folder is looked for by the very name"
+
+
+def waiting(service, job_id, guard, *, kind="run"):
+    """A job that a guard has stopped; gives its dataflow."""
     api = service.api()
     flow = api.post("/dataflows", export(name=f"guarded by {guard}")).json["id"]
     trip = {"approval": f"{guard}-code", "step": "write", "guard": guard, "code": "LB-5202", "message": "stopped"}
     with service.state.database.write() as tx:
-        db_jobs.add(tx, NewJob(job_id, flow, 1, "guarded", "test", status=JobStatus.QUEUED))
+        db_jobs.add(tx, NewJob(job_id, flow, 1, "guarded", "test", kind=kind, status=JobStatus.QUEUED))
         assert db_jobs.begin(tx, job_id, worker_id="w", host="h", landbridge_version="0")
         db_jobs.end(tx, job_id, Ending(JobStatus.WAITING_FOR_APPROVAL, "guard"), start=1)
         db_approvals.ask(tx, job_id, [{**trip, "counts": {}}])
+    return flow
+
+
+def ran(service, flow, job_id, status=JobStatus.SUCCEEDED, **more):
+    """Another job of a dataflow, which has ended."""
+    with service.state.database.write() as tx:
+        db_jobs.add(tx, NewJob(job_id, flow, 1, "guarded", "test", **more))
+        assert db_jobs.begin(tx, job_id, worker_id="w", host="h", landbridge_version="0")
+        db_jobs.end(tx, job_id, Ending(status, ""), start=1)
 
 
 def test_what_a_guard_has_stopped_is_approved_once_or_refused(service):
@@ -195,6 +242,30 @@ def test_what_a_guard_has_stopped_is_approved_once_or_refused(service):
     operator.post("/jobs/guarded-1/cancel")
     waiting(service, "guarded-2", "optOuts")
     assert operator.post("/jobs/guarded-2/decision", {"decision": "refuse"}).json["status"] == "failed"
+
+
+def test_what_a_newer_job_has_overtaken_is_not_approved_any_more(service):
+    operator = service.api("operator")
+    flow = waiting(service, "overtaken", "deletions")
+    approve = "/jobs/overtaken/decision", {"decision": "approve"}
+    ran(service, flow, "overtaking-good", JobStatus.SUCCEEDED_WITH_ERRORS)
+    refused = operator.post(*approve)
+    assert (refused.status, refused.code) == (409, "LB-1711")
+    assert "overtaking-good" in refused.json["detail"]
+    assert operator.get("/jobs/overtaken").json["status"] == "waiting_for_approval"
+    assert operator.post("/jobs/overtaken/decision", {"decision": "refuse"}).json["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "more", [{"status": JobStatus.FAILED}, {"kind": "dry_run"}, {"options": JobOptions(limit=1)}, None], ids=str
+)
+def test_what_no_newer_whole_job_has_overtaken_is_approved(service, more):
+    job = f"not-overtaken-{len(str(more))}"
+    flow = waiting(service, job, "deletions", kind="run" if more else "replay")
+    ran(service, flow, f"{job}-newer", **(more or {}))
+    operator = service.api("operator")
+    assert operator.post(f"/jobs/{job}/decision", {"decision": "approve"}).json["status"] == "queued"
+    operator.post(f"/jobs/{job}/cancel")
 
 
 def test_that_opt_outs_are_undone_is_for_admins_to_approve(service):

@@ -31,6 +31,7 @@ from tests.contract.api.test_jobs import (
     test_rejects_are_listed_without_the_record_and_shown_whole_to_operators,
     test_the_trace_is_for_viewers_and_records_are_for_operators,
     test_what_a_guard_has_stopped_is_approved_once_or_refused,
+    test_what_a_newer_job_has_overtaken_is_not_approved_any_more,
 )
 from tests.contract.api.test_pages import (
     test_a_cursor_that_was_never_given_is_refused,
@@ -42,6 +43,7 @@ from tests.contract.api.test_rest import (
     test_alerts_are_listed_newest_first,
     test_every_failure_is_a_problem_with_a_code,
     test_of_many_changes_of_one_state_one_wins,
+    test_who_changes_a_setting_says_which_state_they_have_seen,
 )
 from tests.servers.landbridge_service import Process, State
 from tests.servers.postgres import Postgres

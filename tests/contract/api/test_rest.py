@@ -98,10 +98,27 @@ def test_retention_is_for_admins(service):
     assert service.api("editor").get("/retention").status == 403
     admin = service.api()
     kept = admin.get("/retention").json
-    assert admin("PUT", "/retention", kept | {"traces": 31}).json["traces"] == 31
+    assert admin("PUT", "/retention", kept | {"traces": 31}, headers=ANY).json["traces"] == 31
     assert admin.get("/retention").json["traces"] == 31
-    assert admin("PUT", "/retention", kept | {"traces": -1}).code == "LB-1791"
-    assert admin("PUT", "/retention", {"traces": 1}).code == "LB-1791", "all of it is set"
+    assert admin("PUT", "/retention", kept | {"traces": -1}, headers=ANY).code == "LB-1791"
+    assert admin("PUT", "/retention", {"traces": 1}, headers=ANY).code == "LB-1791", "all of it is set"
+
+
+@pytest.mark.parametrize("place", ["/limits", "/retention"])
+def test_who_changes_a_setting_says_which_state_they_have_seen(api, place):
+    shown = api.get(place)
+    tag = shown.headers["ETag"]
+    missing = api("PUT", place, shown.json)
+    assert (missing.status, missing.code) == (428, "LB-1792")
+    changed = api("PUT", place, shown.json, headers={"If-Match": tag})
+    assert (changed.status, changed.json) == (200, shown.json)
+    assert changed.headers["ETag"] != tag
+    late = api("PUT", place, shown.json, headers={"If-Match": tag})
+    assert (late.status, late.code) == (412, "LB-1793")
+    again = api("PUT", place, shown.json, headers={"If-Match": changed.headers["ETag"]})
+    assert again.status == 200
+    known = api.get(place, headers={"If-None-Match": again.headers["ETag"]})
+    assert (known.status, known.body) == (304, b"")
 
 
 def test_workers_are_listed(api):
@@ -220,6 +237,8 @@ def test_of_many_changes_of_one_state_one_wins(api):
         "/connections/contested": lambda number: {"params": {"host": f"h{number}"}},
         f"/schedulings/{scheduling}": lambda number: plan | {"name": f"contested {number}"},
         f"/alert-rules/{rule}": lambda number: {"settings": {"to": [f"a{number}@example.com"]}},
+        "/limits": lambda number: {"overall": 100 + number, "perSite": 50, "perAccount": 50},
+        "/retention": lambda number: api.get("/retention").json | {"jobs": 100 + number},
     }
     for place, change in changes.items():
         headers = {"If-Match": api.get(place).headers["ETag"]}

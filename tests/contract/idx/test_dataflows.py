@@ -72,6 +72,22 @@ def test_a_masked_secret_keeps_what_is_stored_and_another_secret_is_a_change(ser
     assert "a-first-secret" not in everything
 
 
+@pytest.mark.parametrize("params", [{"host": "files.example.org"}, {"port": 22022}, {"username": "v"}], ids=str)
+def test_a_masked_secret_does_not_follow_a_dataflow_to_another_place(service, client, params):
+    flow_id = create(client, name="moved", password="a-first-secret")
+    shown = client.ok("idx.getDataflow", id=flow_id)
+    shown["steps"][3]["params"].update(params)
+    moved = {"id": flow_id, "name": "moved", "steps": shown["steps"]}
+    for method in ("idx.setDataflow", "idx.createDataflowDraft"):
+        reply = client(method, data=moved)
+        assert (reply["errorCode"], "LB-1770" in reply["errorDetails"]) == (400006, True), reply
+    draft = client.ok("idx.createDataflowDraft", data=export(id=flow_id, name="moved", password=MASK))["id"]
+    assert client("idx.setDataflowDraft", data=moved | {"id": draft})["errorCode"] == 400006
+    shown["steps"][3]["params"]["password"] = "given-again"
+    assert client.ok("idx.setDataflow", data=moved)["version"] == 2
+    assert password_of(service, flow_id) == "given-again"
+
+
 def test_the_mask_of_another_site_leaves_the_secret_missing(service, client):
     assert password_of(service, create(client, name="copied", password=MASK)) == MASK
 

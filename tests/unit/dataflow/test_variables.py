@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from landbridge.dataflow import Dataflow, DataflowError, EnvironmentSecrets, JobValues, resolve
-from landbridge.dataflow.variables import decode_script, steps_with_time_in_where
+from landbridge.dataflow.variables import decode_script, refers, steps_with_time_in_where
 from tests.unit.dataflow.small_catalogue import export_flow, step
 
 NOW = datetime(2026, 3, 31, 5, 4, 3, 250_000, tzinfo=UTC)
@@ -118,10 +118,61 @@ def test_a_slash_in_the_dataflows_name_makes_no_folder():
     assert filled(flow).flow.steps[0].params == {"fileName": "a_b"}
 
 
-def test_placeholders_are_filled_and_may_bring_variables():
-    assert fill("{{ folder }}/{{name}}", folder="out", name="${jobId}.csv") == "out/job7.csv"
+def test_placeholders_are_filled():
+    assert fill("{{ folder }}/{{name}}-${jobId}", folder="out", name="a") == "out/a-job7"
+    assert fill("${now-{{days}}d:yyyyMMdd}", days="2") == "20260329"
     assert fill("[[LIST_ID]]", LIST_ID="5") == "5"
     assert fill("[[:alpha:]]+[[OTHER]]") == "[[:alpha:]]+[[OTHER]]"
+
+
+@given(
+    value=st.lists(
+        st.sampled_from(
+            ["${env:X}", "${secret:X}", "<$X$>", "{{other}}", "${jobId}", "${now}", "$", "{", "}", "<$", "a"]
+        )
+    ).map("".join)
+)
+@pytest.mark.parametrize("text", ["{{v}}", "a${jobId}{{v}}{{v}}", "${{{v}}", "<${{v}}$", "{env:{{v}}}", "[[V]]"])
+def test_what_looks_like_a_reference_in_the_value_of_a_placeholder_stays_as_it_is(text, value):
+    environ = {"X": "hush", "LANDBRIDGE_SECRET_X": "hush"}
+    try:
+        found = fill(text, environ=environ, v=value, V=value, other="other")
+    except DataflowError:
+        return  # the dataflow itself holds a reference that is none
+    assert "hush" not in found
+    assert value in found
+
+
+def test_a_value_is_no_part_of_a_reference_that_the_dataflow_does_not_make():
+    environ = {"X": "hush", "OTHER": "allowed"}
+    assert fill("${env:{{v}}}", environ=environ, v="OTHER") == "allowed"
+    assert problem("${{{v}}}", environ=environ, v="env:X").code == "LB-1040"
+    assert fill("${{{v}}", environ=environ, v="env:X}") == "${env:X}"
+
+
+def test_who_runs_a_dataflow_of_their_own_may_give_references_as_values():
+    values = JobValues(now=NOW, job_id="job7", placeholders={"v": "${env:X}-${jobId}"}, values_may_refer=True)
+    flow = resolve(flow_with(fileName="{{v}}"), job=values, source=EnvironmentSecrets({"X": "mine"})).flow
+    assert flow.steps[0].params == {"fileName": "mine-job7"}
+
+
+@pytest.mark.parametrize(
+    ("value", "does"),
+    [
+        ("${env:X}", True),
+        ("a <$x$> b", True),
+        ("{{x}}", True),
+        ("${now-1d}", True),
+        ("${now-1z}", True),
+        ("${ jobId }", True),
+        ("${name}", False),
+        ("`${r.total}`", False),
+        ("$1 {x} [[A]] <$", False),
+        ("", False),
+    ],
+)
+def test_a_value_is_known_to_hold_a_reference(value, does):
+    assert refers(value) is does
 
 
 def test_an_unfilled_placeholder_is_told_with_its_place_and_how_to_set_it():

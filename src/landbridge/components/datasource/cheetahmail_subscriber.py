@@ -7,15 +7,17 @@ call where nothing differs.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
 from landbridge.components.base import RecordError
 from landbridge.remote.cheetahmail import Client, Subscriber
-from landbridge.remote.cheetahmail_errors import RecordRefused
+from landbridge.remote.cheetahmail_errors import OutcomeUnknown, RecordRefused
 
 EMAIL: Final = "EMAIL"
 _REFUSED: Final = "LB-4631"
+_UNKNOWN: Final = "LB-4636"
 
 
 @dataclass(slots=True)
@@ -115,18 +117,38 @@ class SubscriberWrites:
         return Change(known, is_move, is_needed, subscribe, unsubscribe)
 
     async def write(self, person: Person) -> None:
-        """Make or change a subscriber; what is not refused by the platform is told by ``person.error``.
+        """Make or change a subscriber; what is refused is told by ``person.error``, or raised.
+
+        A call whose outcome is not known is not simply made again: the platform is asked anew, and what it then lacks
+        is written.
 
         Raises:
             LandbridgeError: See ``Client.set_user``.
         """
-        change = await self.planned(person)
-        if change is None or not change.is_needed:
-            return
-        if change.is_move:
-            await self._move(person, change)
-        else:
-            await self._set(person, change)
+        lost: OutcomeUnknown | None = None
+        is_moving = is_open = False
+        retries = self._client.retries
+        for number in range(1, retries.attempts + 1):
+            if number > 1:
+                await asyncio.sleep(retries.delay_s(number - 1))
+            person.error = None
+            change = await self.planned(person)
+            is_open = is_moving and lost is not None and _is_open(person, change, lost)
+            if not is_open:
+                if change is None or not change.is_needed:
+                    return
+                try:
+                    await self._set(person, change)
+                    return
+                except OutcomeUnknown as unknown:
+                    lost, is_moving = unknown, change.is_move
+                except RecordRefused as refused:
+                    # The call whose reply was lost may be done by now, and then the old address is gone.
+                    if not (is_moving and refused.is_gone):
+                        raise
+        if lost is not None and not is_open:
+            raise lost.cause
+        person.error = RecordError(_UNKNOWN, "the platform was told a new address and does not tell what became of it")
 
     async def leave(self, person: Person) -> None:
         """Take a subscriber off the list; who is not there is off it.
@@ -150,24 +172,13 @@ class SubscriberWrites:
                 found.append(address)
         return found
 
-    async def _move(self, person: Person, change: Change) -> None:
-        try:
-            await self._client.set_user(
-                person.previous,
-                person.fields,
-                new_email=person.email,
-                subscribe=change.subscribe,
-                unsubscribe=change.unsubscribe,
-            )
-        except RecordRefused as refused:
-            # The attempt whose reply was lost may have given the new address, and then the old one is gone.
-            found = await self._client.get_user(person.email) if refused.after_uncertain else None
-            if found is None or not self._is_own(person, found):
-                raise
-
     async def _set(self, person: Person, change: Change) -> None:
         await self._client.set_user(
-            person.email, person.fields, subscribe=change.subscribe, unsubscribe=change.unsubscribe
+            person.previous if change.is_move else person.email,
+            person.fields,
+            new_email=person.email if change.is_move else None,
+            subscribe=change.subscribe,
+            unsubscribe=change.unsubscribe,
         )
 
     def _lists_of(self, person: Person, known: Subscriber | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -187,3 +198,8 @@ class SubscriberWrites:
         """Whether a subscriber may be this person: nothing says that it is somebody else."""
         theirs = known.fields.get(self._uid_column, "") if self._uid_column else ""
         return not theirs or not person.uid or theirs == person.uid
+
+
+def _is_open(person: Person, change: Change | None, lost: OutcomeUnknown) -> bool:
+    """Whether a change of address whose reply was lost is neither seen to be done nor may be made again."""
+    return (change is None and not person.is_taken) or (change is not None and change.is_move and lost.may_still_come)

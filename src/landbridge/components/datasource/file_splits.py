@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import anyio.to_thread
 import msgspec
 
-from landbridge.components.base import Cut, CutsLines, FileStart, OpenFile, Split
+from landbridge.components.base import ChosenFile, Cut, CutsLines, FileStart, OpenFile, Split
 from landbridge.remote.publish import Entry, Store
 
 SMALLEST_PART_BYTES: Final = 8 << 20
@@ -50,6 +50,17 @@ class Piece(msgspec.Struct, frozen=True):
     lines: int = 0
     header: bytes = b""
     records: int | None = None
+
+    @property
+    def file(self) -> ChosenFile:
+        """The whole file."""
+        return ChosenFile(Entry(self.name, self.size, self.modified), self.records)
+
+
+def piece_of(file: ChosenFile) -> Piece:
+    """A whole file as one piece."""
+    entry = file.entry
+    return Piece(entry.name, entry.size, entry.modified, records=file.records)
 
 
 def pieces_of(split: Split) -> list[Piece]:
@@ -125,7 +136,7 @@ async def _cuts(store: Store, entry: Entry, wanted_bytes: int, parser: CutsLines
 
 def _cut(entry: Entry, cuts: Sequence[Cut], told: int | None) -> list[Piece]:
     if not cuts:
-        return [Piece(entry.name, entry.size, entry.modified, records=told)]
+        return [piece_of(ChosenFile(entry, told))]
     starts = [Cut(0, 0), *(cut for cut in cuts if cut.offset < entry.size)]
     ends = [*(cut.offset for cut in starts[1:]), entry.size]
     return [

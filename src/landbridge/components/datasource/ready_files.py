@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import aclosing
-from datetime import datetime
 from typing import Final
 
 from landbridge.remote.publish import Entry, Store
@@ -32,11 +31,8 @@ def check_pattern(pattern: str) -> None:
         raise ValueError("must differ from the name of the file itself, as {file}.ready does")
 
 
-def completed(entries: Iterable[Entry], pattern: str) -> dict[str, datetime]:
-    """When the files were complete that have their ready file, by name; ready files themselves are left out.
-
-    It is the later one of a file's own time and of its ready file's: what was not ready for an earlier job is new to
-    the next one.
+def with_ready_file(entries: Iterable[Entry], pattern: str) -> dict[str, Entry]:
+    """The ready file of each file that has one, by the file's name; ready files themselves are left out.
 
     Args:
         entries: What the store lists.
@@ -47,8 +43,16 @@ def completed(entries: Iterable[Entry], pattern: str) -> dict[str, datetime]:
     for entry in listed.values():
         ready = listed.get(ready_name(pattern, entry.name))
         if ready is not None and ready is not entry:
-            found[entry.name] = max(entry.modified, ready.modified)
+            found[entry.name] = ready
     return found
+
+
+def is_outdated(ready: Entry | None, file: Entry) -> bool:
+    """Whether a file was changed after its ready file, which then tells of an earlier version of it.
+
+    Whole seconds are compared, as many stores keep no finer times.
+    """
+    return ready is not None and int(ready.modified.timestamp()) < int(file.modified.timestamp())
 
 
 async def told_records(store: Store, name: str, pattern: str) -> int | None:

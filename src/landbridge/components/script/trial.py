@@ -65,7 +65,7 @@ def try_step(
             f'the step "{step_id}" ({found.type}) does not just change records',
             hint="Try a step such as record.evaluate or field.evaluate.",
         )
-    values = JobValues(now=now, job_id="sample", placeholders=placeholders)
+    values = JobValues(now=now, job_id="sample", placeholders=placeholders, values_may_refer=True)
     resolved = resolve(replace(flow, steps=(found,)), job=values, source=source)
     (ready,) = resolved.flow.steps
     bench = Bench(step_id=step_id, job_id="sample", dataflow=flow.name, started=now)

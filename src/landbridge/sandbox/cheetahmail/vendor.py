@@ -172,9 +172,10 @@ class CheetahMail(Vendor):
             begun = self._sessions.get(session)
             if begun is None or time.monotonic() - begun >= self.switches.session_life_s:
                 return _text("err:auth")
-            await asyncio.sleep(self.switches.call_delay_s)
+            given = await _given(request)
+            slow = self.frame.strike("slow_job", operation)
+            await asyncio.sleep(self.switches.call_delay_s + (slow.delay_s if slow else 0))
             try:
-                given = await _given(request)
                 if given.get("aid", _AFFILIATE) != _AFFILIATE:
                     raise Illegal("aid:illegal")
                 found = await answer(given)

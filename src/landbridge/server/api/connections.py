@@ -15,6 +15,7 @@ from landbridge.dataflow.variables import MASK
 from landbridge.jobs import connections, db_connections, db_revisions, far_sides
 from landbridge.jobs.connections import Values
 from landbridge.jobs.db import Transaction
+from landbridge.jobs.probing import Probe
 from landbridge.server.api.access import Editor, Viewer
 from landbridge.server.api.etags import Base, BasedOn, Tags
 from landbridge.server.api.pages import Page, Pages
@@ -154,7 +155,7 @@ async def try_connection(
             return far_sides.candidates(tx, here.vault, name, given)
 
     wholes = await request.app.state.threads.run(stored)
-    return await tests.run(lambda spool: [far_sides.of_connection(name, wholes, spool=spool)])
+    return await tests.run(Probe.of(wholes, connection=name))
 
 
 def _shown(tx: Transaction, here: Place, name: str) -> ConnectionShown:

@@ -11,7 +11,7 @@ from fastapi import Query, Response
 from pydantic import Field
 
 from landbridge.errors import AccessRefused
-from landbridge.jobs import db_approvals, db_audit, db_jobs, db_progress, jobs
+from landbridge.jobs import db_approvals, db_audit, db_jobs, db_progress, jobs, placeholder_values
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_jobs import JobRow, JobStatus
 from landbridge.jobs.db_progress import TraceLevel, TraceRow
@@ -133,7 +133,7 @@ def start_job(here: Here, caller: Operator, response: Response, id: Key, wanted:
         splits=wanted.splits,
         placeholders=tuple(wanted.placeholders),
     )
-    sealed = here.vault.seal(wanted.placeholders) if wanted.placeholders else None
+    sealed = placeholder_values.sealed(here.vault, wanted.placeholders)
     with here.database.write() as tx:
         row = jobs.start(
             tx, id, by=caller.name, kind=wanted.kind, options=options, sealed=sealed, version=wanted.version

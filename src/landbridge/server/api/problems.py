@@ -56,7 +56,7 @@ _BY_CODE: Final[Mapping[str, int]] = {
     **dict.fromkeys(
         ("LB-1702", "LB-1703", "LB-1706", "LB-1722", "LB-1723", "LB-1731", "LB-1763", "LB-1766", "LB-1768"), 409
     ),
-    **dict.fromkeys(("LB-1772", "LB-1773", "LB-1774", "LB-1782"), 409),
+    **dict.fromkeys(("LB-1711", "LB-1772", "LB-1773", "LB-1774", "LB-1782"), 409),
     BAD_CURSOR: 400,
     METHOD_NOT_ALLOWED: 405,
     MATCH_FAILED: 412,

@@ -6,15 +6,17 @@ told to come again. Its body, where it has one, is one JSON object that can be s
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import anyio
-import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
@@ -47,25 +49,52 @@ _ERRORS: Final = {
 
 
 class Threads:
-    """The threads of one service."""
+    """Some threads of a service, never more than that: one whose work is waited for no more stays taken until it ends.
 
-    def __init__(self, at_once: int = AT_ONCE, *, timeout_s: float = TIMEOUT_S) -> None:
+    Args:
+        at_once: How many.
+        timeout_s: For work, from the moment it is asked for.
+        max_waiting: Work that may wait for its turn.
+    """
+
+    def __init__(
+        self, at_once: int = AT_ONCE, *, timeout_s: float = TIMEOUT_S, max_waiting: int = _MAX_WAITING
+    ) -> None:
+        # The limiter gives a thread to each work that begins, so nothing ever waits within the pool itself.
         self._limiter = anyio.CapacityLimiter(at_once)
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="api")
         self._timeout_s = timeout_s
+        self._max_waiting = max_waiting
 
-    async def run(self, work: Callable[[], T], *, timeout_s: float | None = None) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         """Call ``work`` in a thread.
 
         Raises:
             StorageError: LB-7508, too many wait, or it takes too long; then it ends by itself.
         """
-        if self._limiter.statistics().tasks_waiting >= _MAX_WAITING:
-            raise _busy("too many requests wait for the database")
+        if self._limiter.statistics().tasks_waiting >= self._max_waiting:
+            raise _busy("too many requests wait for their turn")
         try:
-            with anyio.fail_after(timeout_s or self._timeout_s):
-                return await anyio.to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+            with anyio.fail_after(self._timeout_s):
+                return await self._done(work)
         except TimeoutError as error:
-            raise _busy("the database takes too long") from error
+            raise _busy("it takes too long") from error
+
+    async def _done(self, work: Callable[[], T]) -> T:
+        loop, turn = asyncio.get_running_loop(), object()
+
+        def free(_: Future[T]) -> None:
+            with contextlib.suppress(RuntimeError):  # the service has ended meanwhile
+                loop.call_soon_threadsafe(self._limiter.release_on_behalf_of, turn)
+
+        await self._limiter.acquire_on_behalf_of(turn)
+        try:
+            future = self._pool.submit(copy_context().run, work)
+        except BaseException:
+            self._limiter.release_on_behalf_of(turn)
+            raise
+        future.add_done_callback(free)
+        return await asyncio.wrap_future(future)
 
 
 _THREADS: Final[ContextVar[Threads]] = ContextVar("_THREADS")

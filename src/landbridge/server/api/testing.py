@@ -1,28 +1,25 @@
-"""Tests of far sides: each in a thread with an event loop of its own, a few at a time, and not for ever."""
+"""Tests of far sides: each in a process of its own, a few at a time, and not for ever."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import threading
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Final
 
-import anyio
-import anyio.to_thread
 from fastapi import Request
 from pydantic import Field
 
-from landbridge.components.check import Finding, Verdict, tested
+from landbridge.components.check import Verdict
 from landbridge.dataflow.connections import Connected
-from landbridge.engine.redaction import Redaction
 from landbridge.errors import StorageError
-from landbridge.jobs import connections, db_dataflows
+from landbridge.jobs import connections, db_dataflows, placeholder_values, probing
 from landbridge.jobs.db import Transaction
-from landbridge.jobs.far_sides import FarSide, of_dataflow
+from landbridge.jobs.probing import Probe
 from landbridge.server.api.access import Editor
 from landbridge.server.api.place import Here
 from landbridge.server.api.problems import BUSY
-from landbridge.server.api.routing import Routes
+from landbridge.server.api.routing import Routes, Threads
 from landbridge.server.api.shapes import Given, Key, Shown, Text
 
 router = Routes(tag="dataflows")
@@ -30,11 +27,9 @@ router = Routes(tag="dataflows")
 AT_ONCE: Final = 2
 TIMEOUT_S: Final = 60.0
 
-_MAX_WAITING: Final = 20
-_MAX_FINDINGS: Final = 1000
+WHOLE_TIMEOUT_S: Final = 300.0
 
-Make = Callable[[Path], Iterable[FarSide]]
-"""Gets a folder for temporary files."""
+_MAX_WAITING: Final = 20
 
 
 class FindingOfTest(Shown):
@@ -64,42 +59,37 @@ class CheckOfDataflow(Given):
 
 
 class Tests:
-    """The tests of one service."""
+    """The tests of one service.
 
-    def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+    Args:
+        timeout_s: For each far side.
+        whole_timeout_s: For a whole test, which is killed then.
+    """
+
+    def __init__(self, *, timeout_s: float = TIMEOUT_S, whole_timeout_s: float = WHOLE_TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
+        self._whole_timeout_s = whole_timeout_s
+        waiting_s = whole_timeout_s * (1 + _MAX_WAITING / AT_ONCE)
+        self._threads = Threads(AT_ONCE, timeout_s=whole_timeout_s + waiting_s, max_waiting=_MAX_WAITING)
 
-    async def run(self, make: Make) -> Tested:
-        """Test far sides.
+    async def run(self, probe: Probe) -> Tested:
+        """Test far sides in another process, which is killed when nobody waits for it any more.
 
         Raises:
             StorageError: LB-7508, too many tests wait, or it takes too long.
             LandbridgeError: They cannot be tested with what is known.
         """
-        if self._limiter.statistics().tasks_waiting >= _MAX_WAITING:
-            raise StorageError(BUSY, "too many tests wait", hint="Try again in a moment.")
+        stopped = threading.Event()
+        timed = replace(probe, side_timeout_s=self._timeout_s)
+        ask = partial(probing.run, timed, timeout_s=self._whole_timeout_s, stopped=stopped)
         try:
-            with anyio.fail_after(self._timeout_s * (2 + _MAX_WAITING / AT_ONCE)):
-                findings = await anyio.to_thread.run_sync(
-                    anyio.run, self._findings, make, limiter=self._limiter, abandon_on_cancel=True
-                )
+            found = await self._threads.run(ask)
         except TimeoutError as error:
             raise StorageError(BUSY, "the test takes too long", hint="Test single connections.") from error
+        finally:
+            stopped.set()
+        findings = [FindingOfTest.model_validate(each) for each in found]
         return Tested(ok=all(each.verdict != "failed" for each in findings), findings=findings)
-
-    async def _findings(self, make: Make) -> list[FindingOfTest]:
-        found: list[FindingOfTest] = []
-        with tempfile.TemporaryDirectory(prefix="landbridge-") as spool:
-            for side in make(Path(spool)):
-                redaction = Redaction(side.secrets)
-                with anyio.move_on_after(self._timeout_s) as scope:
-                    async for finding in tested(side.component):
-                        found.append(_shown(side, finding, redaction))  # noqa: PERF401 - it counts when time is over
-                if scope.cancelled_caught:
-                    late = Finding("time", "failed", f"no answer within {self._timeout_s:.0f} seconds")
-                    found.append(_shown(side, late, redaction))
-        return found[:_MAX_FINDINGS]
 
 
 @router.post("/dataflows/{id}/check")
@@ -109,6 +99,7 @@ async def check_dataflow(
     """Test the far side of each step of a dataflow: login, folders, columns, permissions. Nothing is sent there."""
     tests: Tests = request.app.state.tests
     placeholders = wanted.placeholders if wanted else {}
+    placeholder_values.check(placeholders)
 
     def stored(tx: Transaction) -> Connected:
         row = db_dataflows.version(tx, db_dataflows.get(tx, id).id)
@@ -119,15 +110,4 @@ async def check_dataflow(
             return stored(tx)
 
     whole = await request.app.state.threads.run(read)
-    return await tests.run(lambda spool: of_dataflow(whole, placeholders=placeholders, spool=spool))
-
-
-def _shown(side: FarSide, finding: Finding, redaction: Redaction) -> FindingOfTest:
-    return FindingOfTest(
-        step=side.name,
-        component=side.component.spec.id,
-        what=finding.what,
-        verdict=finding.verdict,
-        message=redaction.masked(finding.message),
-        hint=redaction.masked(finding.hint),
-    )
+    return await tests.run(Probe.of([whole], placeholders=placeholders))

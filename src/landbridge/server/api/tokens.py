@@ -67,16 +67,11 @@ def list_tokens(
     pages: Pages,
     everybody: Annotated[bool, Query(alias="all", description="Those of all users; for admins.")] = False,
 ) -> Page[TokenShown]:
-    """List one's tokens, or those of everybody."""
+    """List one's tokens, or those of everybody. A token sees itself, unless it is an admin's."""
     if everybody and not caller.role.may(Role.ADMIN):
         raise AccessRefused("LB-8002", "only an admin sees the tokens of others", hint="Leave out all.")
     with here.database.read() as tx:
-        rows = db_tokens.listing(
-            tx,
-            user_id=None if everybody else caller.user_id,
-            after=pages.position(str),
-            limit=pages.limit + 1,
-        )
+        rows = tokens.seen_by(tx, caller, everybody=everybody, after=pages.position(str), limit=pages.limit + 1)
     return pages.page(rows, place=lambda row: row.id, shown=_shown)
 
 
@@ -101,13 +96,15 @@ def add_token(caller: Viewer, here: Here, body: NewToken) -> TokenMade:
 @router.get("/tokens/{token_id}")
 def get_token(token_id: Key, caller: Viewer, here: Here) -> TokenShown:
     """Show a token."""
+    tokens.check_reach(caller, token_id)
     with here.database.read() as tx:
         return _shown(db_tokens.get(tx, token_id, user_id=_whose(caller)))
 
 
 @router.delete("/tokens/{token_id}", status_code=204)
 def revoke_token(token_id: Key, caller: Viewer, here: Here) -> None:
-    """Revoke a token; it ends at once."""
+    """Revoke a token; it ends at once. A token may revoke itself, an admin's any."""
+    tokens.check_reach(caller, token_id)
     with here.database.write() as tx:
         tokens.revoke(tx, token_id, by=caller.name, user_id=_whose(caller))
 

@@ -7,11 +7,12 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from landbridge.jobs import db_workers
+from landbridge.jobs import db_revisions, db_settings, db_workers, limits, retention
 from landbridge.jobs.db_workers import WorkerStatus
 from landbridge.jobs.limits import MOST, Limits
 from landbridge.jobs.retention import Retention
 from landbridge.server.api.access import Admin, Viewer
+from landbridge.server.api.etags import BasedOn, Tags
 from landbridge.server.api.place import Here
 from landbridge.server.api.routing import Routes
 from landbridge.server.api.shapes import Given, Shown
@@ -71,34 +72,37 @@ def list_workers(here: Here, _: Viewer) -> WorkerList:
 
 
 @router.get("/retention")
-def show_retention(here: Here, _: Admin) -> RetentionShown:
+def show_retention(here: Here, _: Admin, tags: Tags) -> RetentionShown:
     """Show for how many days each kind of data is kept."""
     with here.database.read() as tx:
-        return _shown(Retention.load(tx))
+        return tags.shown(db_revisions.current(tx, "setting", retention.SETTING), _shown(Retention.load(tx)))
 
 
 @router.put("/retention")
-def change_retention(here: Here, caller: Admin, wanted: RetentionShown) -> RetentionShown:
+def change_retention(here: Here, caller: Admin, tags: Tags, base: BasedOn, wanted: RetentionShown) -> RetentionShown:
     """Change for how many days each kind of data is kept."""
     kept = Retention(**wanted.model_dump())
     with here.database.write() as tx:
+        base.check(db_settings.locked(tx, retention.SETTING))
         kept.save(tx, by=caller.name)
-    return _shown(kept)
+        return tags.shown(db_revisions.current(tx, "setting", retention.SETTING), _shown(kept))
 
 
 @router.get("/limits")
-def show_limits(here: Here, _: Viewer) -> LimitsShown:
+def show_limits(here: Here, _: Viewer, tags: Tags) -> LimitsShown:
     """Show how many jobs may run at the same time."""
     with here.database.read() as tx:
-        return LimitsShown.model_validate(Limits.load(tx), from_attributes=True)
+        found = LimitsShown.model_validate(Limits.load(tx), from_attributes=True)
+        return tags.shown(db_revisions.current(tx, "setting", limits.SETTING), found)
 
 
 @router.put("/limits")
-def change_limits(here: Here, caller: Admin, wanted: LimitsShown) -> LimitsShown:
+def change_limits(here: Here, caller: Admin, tags: Tags, base: BasedOn, wanted: LimitsShown) -> LimitsShown:
     """Change how many jobs may run at the same time. Jobs that are running go on."""
     with here.database.write() as tx:
+        base.check(db_settings.locked(tx, limits.SETTING))
         Limits(**wanted.model_dump()).save(tx, by=caller.name)
-    return wanted
+        return tags.shown(db_revisions.current(tx, "setting", limits.SETTING), wanted)
 
 
 def _shown(kept: Retention) -> RetentionShown:
