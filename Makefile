@@ -37,7 +37,7 @@ demo: $(VENV)/.run ## Take ten thousand invented accounts from a local site to a
 	@$(BIN)/landbridge demo
 
 test: $(VENV)/.dev ## Run all tests against real servers on loopback
-	@$(BIN)/pytest -n 5 --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 6 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style and form
 	@$(BIN)/ruff check .

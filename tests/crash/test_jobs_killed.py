@@ -20,7 +20,7 @@ from tests.servers.landbridge_service import Process, State
 from tests.servers.postgres import Postgres
 from tests.servers.pytest_support import started
 
-KILLS = int(os.environ.get("LANDBRIDGE_KILLS", "5"))
+KILLS = int(os.environ.get("LANDBRIDGE_KILLS", "3"))
 PEOPLE = 200
 IMPORTED = 120
 CONNECTIONS = 2
@@ -28,7 +28,7 @@ UNIT = 10 * CONNECTIONS
 JOB_S = 2.5
 """About how long a job takes when nothing kills it."""
 
-pytestmark = pytest.mark.timeout(60 + KILLS * 40)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(60 + KILLS * 40)]
 
 
 @pytest.fixture(scope="module")

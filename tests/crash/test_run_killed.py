@@ -15,7 +15,7 @@ from tests.integration.command import Command, step
 from tests.servers.openssh import OpenSshServer
 from tests.servers.pytest_support import started
 
-KILLS = int(os.environ.get("LANDBRIDGE_KILLS", "20"))
+KILLS = int(os.environ.get("LANDBRIDGE_KILLS", "12"))
 RECORDS = 20_000
 FINAL = "accounts.csv.gz"
 
@@ -61,6 +61,7 @@ def check(path):
     assert {line.split(",")[0] for line in lines[1:]} == {f"u{number}" for number in range(RECORDS)}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_kills_leave_no_partial_file_and_the_rerun_delivers_one(tmp_path, sshd):
     command = Command(tmp_path)

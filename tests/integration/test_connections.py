@@ -343,6 +343,7 @@ SCRIPT = """function process(record, ctx, logger, next) {
 }"""
 
 
+@pytest.mark.long
 def test_planted_secrets_come_out_nowhere(tmp_path, command, typed, sftp, data, webhook, monkeypatch):
     monkeypatch.setenv("PLANTED_PASSWORD", PLANTED["environment"])
     monkeypatch.setenv("LANDBRIDGE_SECRET_PLANTED", PLANTED["reference"])

@@ -60,6 +60,7 @@ def export(command, folders, target):
     )
 
 
+@pytest.mark.long
 def test_files_are_published_once_whenever_the_job_is_killed(command, folders, accounts, target):
     flow = export(command, folders, target)
     journal, report = folders / "journal", folders / "report.json"

@@ -14,7 +14,7 @@ from tests.integration.command import step
 
 PEOPLE = int(os.environ.get("LANDBRIDGE_ROUND_TRIP", "800"))
 TIMEOUT_S = max(60, PEOPLE // 100)
-pytestmark = pytest.mark.timeout(4 * TIMEOUT_S)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(4 * TIMEOUT_S)]
 
 OWN = {"iRank"}
 """What a site decides itself and nobody can import."""

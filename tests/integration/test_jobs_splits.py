@@ -114,6 +114,7 @@ def wait_until(condition):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("workers")
 def test_a_divided_job_gives_the_bytes_and_counts_of_a_whole_one(tmp_path, state):
     whole = state.wait_for(state.start(state.add_flow(flow(tmp_path, name="whole")), full_extract=True))
@@ -133,6 +134,7 @@ def test_a_divided_job_gives_the_bytes_and_counts_of_a_whole_one(tmp_path, state
     assert not list((tmp_path / "data" / "jobs").glob("*/splits"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 def test_several_workers_share_the_parts_and_the_parts_of_a_killed_one_are_done_by_others(tmp_path, state, workers):
     job_id = state.start(state.add_flow(flow(tmp_path, slowly())), full_extract=True, splits=PARTS)

@@ -23,6 +23,7 @@ READER = "datasource.read.lytics.audience"
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 @pytest.mark.parametrize(("people", "with_faults"), [(10_000, False), (200, True)])
 def test_the_site_names_exactly_who_is_in_the_audience(people, with_faults):
     lines = agreed(LyticsRoundTrip(), people=people, with_faults=with_faults)

@@ -27,6 +27,7 @@ OPT_OUTS = {**UPDATES, "name": "Opt-outs", "filePattern": "accounts_optouts_*"}
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 @pytest.mark.parametrize(("people", "with_faults"), [(10_000, False), (500, True)])
 def test_both_sides_agree_in_every_field_after_a_round_trip(people, with_faults):
     lines = agreed(ResponsysFilesRoundTrip(), people=people, with_faults=with_faults)

@@ -18,6 +18,7 @@ API = ("clientId", "clientSecret", "refreshToken", "url", "listId")
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 @pytest.mark.parametrize(("people", "with_faults"), [(10_000, False), (1_000, True)])
 def test_both_sides_agree_in_every_field_after_a_round_trip(people, with_faults):
     lines = agreed(SilverpopRoundTrip(), people=people, with_faults=with_faults)

@@ -156,6 +156,7 @@ def test_a_template_without_a_form_is_made_linted_and_runs_dry(name, command):
     assert outcome.code == 0, outcome.err
 
 
+@pytest.mark.long
 def test_a_dataflow_is_made_linted_checked_and_run_by_command(sandboxes, site, tmp_path):
     command = Command(tmp_path)
     command.environ.update(site.environ)

@@ -1,9 +1,8 @@
 """Who may import whom, and how long a module may be."""
 
 import ast
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "landbridge"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -45,63 +44,71 @@ MAY_USE_NETWORK = {"remote", "server", "emulation", "site", "sandbox"}
 SQL = {"sqlite3", "sqlalchemy", "psycopg", "alembic"}
 
 
+@cache
 def imports_of(path):
+    names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def used_by(path, libraries):
+    return {name.partition(".")[0] for name in imports_of(path)} & libraries
 
 
 def package_of(path):
     return path.relative_to(SOURCE).with_suffix("").parts[0]
 
 
-def own(name):
-    return name.removeprefix("landbridge.") if name.startswith("landbridge.") else None
+def own(path):
+    """What a module imports of ours, without ``landbridge.``"""
+    return {name.removeprefix("landbridge.") for name in imports_of(path) if name.startswith("landbridge.")}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_module_imports_only_what_its_package_may(path):
-    package = package_of(path)
-    if package in ("cli", "__init__", "__main__"):
-        return
-    assert package in ALLOWED, f'the package "{package}" has no import rule yet'
-    allowed = ALLOWED[package] | {package}
-    for name in filter(None, map(own, imports_of(path))):
-        assert name.startswith("_") or any(name == rule or name.startswith(rule + ".") for rule in allowed), (
-            f"{package} must not import landbridge.{name}"
+def is_of(name, rules):
+    return any(name == rule or name.startswith(rule + ".") for rule in rules)
+
+
+def test_a_module_imports_only_what_its_package_may():
+    wrong = {}
+    for path in MODULES:
+        package = package_of(path)
+        if package in ("cli", "__init__", "__main__"):
+            continue
+        assert package in ALLOWED, f'the package "{package}" has no import rule yet'
+        allowed = ALLOWED[package] | {package}
+        if seen := {name for name in own(path) if not name.startswith("_") and not is_of(name, allowed)}:
+            wrong[str(path.relative_to(SOURCE))] = sorted(seen)
+    assert not wrong
+
+
+def test_the_engine_knows_components_only_through_their_base():
+    for path in (SOURCE / "engine").glob("*.py"):
+        seen = {name for name in own(path) if name.startswith("components.") and not is_of(name, ENGINE_SEES)}
+        assert not seen, path.name
+
+
+def test_only_the_packages_with_a_door_to_the_outside_import_network_libraries():
+    used = {path.relative_to(SOURCE): used_by(path, NETWORK) for path in MODULES}
+    used[Path("remote/publish.py")] -= {"socket"}  # the name of this machine
+    assert not {str(path): names for path, names in used.items() if names and path.parts[0] not in MAY_USE_NETWORK}
+
+
+def test_sql_stays_in_the_stores():
+    def allowed(relative):
+        return (
+            (relative.parts[0] == "jobs" and relative.name.startswith("db"))
+            or relative.is_relative_to("jobs/migrations")
+            or (relative.parts[0] == "site" and relative.name.startswith("store"))
         )
 
-
-@pytest.mark.parametrize("path", sorted((SOURCE / "engine").glob("*.py")), ids=lambda path: path.name)
-def test_the_engine_knows_components_only_through_their_base(path):
-    seen = {name for name in map(own, imports_of(path)) if name and name.startswith("components.")}
-    assert all(any(name == rule or name.startswith(rule + ".") for rule in ENGINE_SEES) for name in seen)
+    used = {path.relative_to(SOURCE): used_by(path, SQL) for path in MODULES}
+    assert not {str(path): names for path, names in used.items() if names and not allowed(path)}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_only_the_packages_with_a_door_to_the_outside_import_network_libraries(path):
-    used = {name.partition(".")[0] for name in imports_of(path)} & NETWORK
-    if path.relative_to(SOURCE) == Path("remote/publish.py"):
-        used -= {"socket"}  # the name of this machine
-    assert not used or package_of(path) in MAY_USE_NETWORK, f"imports {used}"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_sql_stays_in_the_stores(path):
-    used = {name.partition(".")[0] for name in imports_of(path)} & SQL
-    relative = path.relative_to(SOURCE)
-    allowed = (
-        (relative.parts[0] == "jobs" and relative.name.startswith("db"))
-        or relative.is_relative_to("jobs/migrations")
-        or (relative.parts[0] == "site" and relative.name.startswith("store"))
-    )
-    assert not used or allowed, f"imports {used}"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_module_holds_one_idea(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_LINES, f"{lines} lines are two ideas"
+def test_a_module_holds_one_idea():
+    lines = {str(path.relative_to(SOURCE)): path.read_text(encoding="utf-8").count("\n") for path in MODULES}
+    assert not {path: count for path, count in lines.items() if count > MAX_LINES}, "these are two ideas"

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -101,11 +102,17 @@ def test_every_command_and_option_is_in_the_reference():
 # -- error codes -------------------------------------------------------------------------------------------------------
 
 
+@cache
+def sources():
+    """Every module of ours as a tree."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+
+
+@cache
 def literals():
     """Every code that stands as a text of its own in the source, with the modules it stands in; the tables excepted."""
     found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for path, tree in sources().items():
         table = {id(node) for name in ("CODES", "FAMILIES", "_BY_CODE") for node in nodes_of_table(tree, name)}
         for node in ast.walk(tree):
             text = node.value if isinstance(node, ast.Constant) and id(node) not in table else None
@@ -129,8 +136,7 @@ def unused_constants():
         if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant)
     }
     used = set()
-    for path in SOURCE.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for tree in sources().values():
         table = {id(node) for node in nodes_of_table(tree, "CODES")}
         for node in ast.walk(tree):
             if id(node) in table:
