@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given, strategies as st
 
-from landbridge.components.datasource.files import FileSelection, compiled, selected
+from landbridge.components.datasource.file_selection import compiled, selected, to_read
+from landbridge.components.datasource.files import FileSelection
+from landbridge.errors import TransientError
 from landbridge.remote.publish import Entry, temporary_name
+from tests.steps import make, services
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -31,6 +41,27 @@ def entry(name: str, *, second: int = 0) -> Entry:
 
 def taken(offered: list[Entry], **params: str) -> list[str]:
     return [found.name for found in selected(offered, FileSelection.model_validate(params))]
+
+
+class Folder:
+    """A store that lists these files; those of ``contents`` have some."""
+
+    def __init__(self, *entries: Entry, **contents: bytes) -> None:
+        self.entries = entries
+        self.contents = {name.replace("_", "."): content for name, content in contents.items()}
+
+    async def list(self) -> tuple[Entry, ...]:
+        return self.entries
+
+    async def read(self, name: str) -> AsyncGenerator[bytes]:
+        yield self.contents.get(name, b"")
+
+
+def read(folder: Folder, *, since: datetime | None = None, **params: str) -> list[tuple[str, int | None]]:
+    """Name and told number of records of the files that a job reads."""
+    selection = FileSelection.model_validate(params)
+    chosen = anyio.run(lambda: to_read(folder, selection, services(), since=since, history=None))
+    return [(each.entry.name, each.records) for each in chosen]
 
 
 @given(entries, st.sampled_from(["time", "name"]))
@@ -95,8 +126,7 @@ def test_files_of_one_second_are_ordered_by_name() -> None:
 
 def test_files_from_before_the_last_run_can_be_left_out() -> None:
     offered = [entry("old", second=-1), entry("same"), entry("new", second=1)]
-    chosen = selected(offered, FileSelection(), changed_since=START)
-    assert [found.name for found in chosen] == ["same", "new"]
+    assert read(Folder(*offered), since=START) == [("same", None), ("new", None)]
 
 
 def test_only_files_with_their_ready_file_are_taken_and_ready_files_never() -> None:
@@ -109,8 +139,28 @@ def test_only_files_with_their_ready_file_are_taken_and_ready_files_never() -> N
 def test_a_file_is_as_new_as_its_ready_file() -> None:
     offered = [entry("a.csv", second=-2), entry("a.ready", second=1), entry("b.csv", second=-2)]
     offered.append(entry("b.ready", second=-1))
-    selection = FileSelection.model_validate({"readyFile": "{stem}.ready"})
-    assert [found.name for found in selected(offered, selection, changed_since=START)] == ["a.csv"]
+    assert read(Folder(*offered), since=START, readyFile="{stem}.ready") == [("a.csv", None)]
+
+
+def test_a_file_that_is_changed_after_its_ready_file_waits_for_a_new_one() -> None:
+    offered = [
+        entry("a.csv", second=2),
+        entry("a.ready", second=1),
+        entry("b.csv", second=2),
+        entry("b.ready", second=2),
+    ]
+    assert read(Folder(*offered), readyFile="{stem}.ready") == [("b.csv", None)]
+
+
+def test_a_ready_file_with_a_number_is_compared_with_the_file_whatever_their_times() -> None:
+    offered = [entry("a.csv", second=2), entry("a.ready", second=1), entry("b.csv"), entry("b.ready")]
+    folder = Folder(*offered, a_ready=b"12\n", b_ready=b"0")
+    assert read(folder, readyFile="{stem}.ready") == [("b.csv", 0), ("a.csv", 12)]
+
+
+def test_times_are_compared_as_stores_keep_them_in_whole_seconds() -> None:
+    late = replace(entry("a.csv"), modified=START + timedelta(milliseconds=900))
+    assert read(Folder(late, entry("a.ready")), readyFile="{stem}.ready") == [("a.csv", None)]
 
 
 @given(entries)
@@ -125,3 +175,31 @@ def test_files_with_a_ready_file_beside_each_are_the_same_as_without(offered: li
 def test_a_ready_file_belongs_to_one_file(pattern: str) -> None:
     with pytest.raises(ValueError, match="readyFile"):
         FileSelection.model_validate({"readyFile": pattern})
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_a_file_that_is_rewritten_while_others_are_read_is_read_only_when_it_is_ready_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, divided: bool
+) -> None:
+    monkeypatch.setattr("landbridge.components.datasource.files._LISTING_LASTS_S", -1.0)
+    for name in ("a.csv", "a.ready", "b.csv", "b.ready"):
+        (tmp_path / name).write_text("")
+
+    def change(name: str, *, seconds: int) -> None:
+        os.utime(tmp_path / name, (time.time() + seconds,) * 2)
+
+    async def rest() -> list[str]:
+        reader = make("datasource.read.local", {"path": str(tmp_path), "readyFile": "{stem}.ready", "sortBy": "name"})
+        if divided:
+            [reader.split] = await reader.splits(target=1, parser=None)
+        async with aclosing(reader.files()) as files:
+            await anext(files)
+            change("b.csv", seconds=60)
+            with pytest.raises(TransientError) as error:
+                await anext(files)
+        assert error.value.code == "LB-3104"
+        async with aclosing(reader.files()) as files:
+            change("b.ready", seconds=60)
+            return [each.start.name async for each in files]
+
+    assert anyio.run(rest) == ["a.csv", "b.csv"]

@@ -35,6 +35,8 @@ UID_COLUMN: Final = "CUSTOMER_ID_"
 _OPTED_IN: Final = "I"
 _OPTED_OUT: Final = "O"
 _REJECTED: Final = "LB-4631"
+_BETWEEN: Final = "\x1f"
+"""Between the values of a key."""
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ATTRIBUTES: Final[dict[str, QueryAttribute]] = {
     "RIID_": "r",
@@ -102,6 +104,17 @@ class ResponsysWriterParams(ResponsysParams):
         "Write into this supplemental table, by its primary key, in place of the list.", default=None, example="Likes"
     )
     folder: str | None = Param("Folder of the supplemental table.", default=None, example="Landbridge")
+    table_key: list[str] = Param(
+        "Columns of the supplemental table's primary key, also as one text with commas. With it rows of different "
+        "columns share fewer calls, and no call has two rows of one key.",
+        default=[],
+        example=["CUSTOMER_ID_", "NAME"],
+    )
+
+    @field_validator("table_key", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
@@ -109,6 +122,8 @@ class ResponsysWriterParams(ResponsysParams):
             raise ValueError("give either profileExtension or supplementalTable")
         if bool(self.supplemental_table) != bool(self.folder):
             raise ValueError("give supplementalTable and folder together")
+        if self.table_key and not self.supplemental_table:
+            raise ValueError("tableKey needs supplementalTable")
         if self.action != "merge" and (self.profile_extension or self.supplemental_table):
             raise ValueError(f"{self.action} works on the members of the list only")
         return self
@@ -178,7 +193,8 @@ class ResponsysWriter(RecordWriter):
         return params.action == "merge" and not params.is_table and not params.resubscribe
 
     def _key_fields(self) -> Sequence[str]:
-        return () if self.params.supplemental_table else (self.params.match_column,)
+        params = self.params
+        return params.table_key if params.supplemental_table else (params.match_column,)
 
     async def _members(self, items: Sequence[_Item]) -> list[_Item]:
         """What opts out those of the records' members that are there and have not opted out."""
@@ -408,27 +424,33 @@ def _items(batch: Batch, keys: Sequence[str]) -> list[_Item]:
         if fields.get(STATUS) == "":
             del fields[STATUS]  # nothing is said of consent
         nested = next((name for name in wrong if name in fields), None)
-        key = next((fields[name] for name in keys if fields.get(name)), "")
-        item = _Item(fields, key)
+        missing = next((name for name in keys if not fields.get(name)), None)
+        item = _Item(fields, _BETWEEN.join(fields.get(name, "") for name in keys))
         if nested is not None:
             item.error = f"{write(parse(nested))} cannot be a column; rename or remove it"
-        elif keys and not key:
-            item.error = f"the record has no {keys[0]}"
+        elif missing is not None:
+            item.error = f"the record has no {missing}"
         items.append(item)
     return items
 
 
 def _calls(items: Sequence[_Item], column: str) -> Iterator[tuple[tuple[str, ...], list[_Item]]]:
-    """Records that may go in one call: with the same columns, and each member once; in their order otherwise."""
+    """Records that may go in one call: with the same columns, and each key once; in their order otherwise.
+
+    Where the key is not known any two records may have the same one, so that they all keep their order.
+    """
     seen: Counter[str] = Counter()
     groups: dict[tuple[int, tuple[str, ...]], list[_Item]] = {}
+    run, before = 0, tuple[str, ...]()
     for item in items:
         if item.error is not None:
             continue
-        member = _comparable(column, item.key)
-        turn = seen[member] if member else 0
+        member, names = _comparable(column, item.key), tuple(item.fields)
+        run += names != before
+        before = names
+        turn = seen[member] if member else run
         seen[member] += 1
-        groups.setdefault((turn, tuple(item.fields)), []).append(item)
+        groups.setdefault((turn, names), []).append(item)
     for (_, names), together in sorted(groups.items(), key=lambda group: group[0][0]):
         for begin in range(0, len(together), MAX_RECORDS):
             yield names, together[begin : begin + MAX_RECORDS]
