@@ -81,6 +81,9 @@ def serve(
     session_idle_minutes: Annotated[
         float, typer.Option(min=2, max=60 * 24, metavar="MINUTES", help="Log people out who did nothing for so long.")
     ] = 120,
+    max_connections: Annotated[
+        int, typer.Option(min=10, max=100_000, help="Connections over HTTP at the same time.")
+    ] = 400,
     log_format: LogFormatOption = LogFormatName.TEXT,
 ) -> None:
     """Run the service: HTTP, schedules and one worker.
@@ -93,6 +96,7 @@ def serve(
     from datetime import timedelta
 
     from landbridge.jobs.tokens import SessionLife
+    from landbridge.server.http_protocol import ConnectionLimits
     from landbridge.server.service import ServiceSettings
     from landbridge.server.tls import TlsFiles
 
@@ -109,6 +113,7 @@ def serve(
             tls=TlsFiles(tls_certificate, tls_key) if tls_certificate and tls_key else None,
             insecure=insecure_http,
             host_names=tuple(host_name or ()),
+            connections=ConnectionLimits(connections=max_connections),
             sessions=SessionLife(whole=timedelta(hours=session_hours), idle=timedelta(minutes=session_idle_minutes)),
         ),
         log_format=log_format,

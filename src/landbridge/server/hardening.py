@@ -16,11 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from landbridge.errors import AccessRefused
-from landbridge.server.api.problems import problem_response
+from landbridge.errors import AccessRefused, LandbridgeError, StorageError
+from landbridge.server.api.problems import BUSY, problem_response, status_of
 
 MAX_BODY_BYTES: Final = 8 << 20
 BODY_TIMEOUT_S: Final = 60.0
+
+ROOM_BYTES: Final = 64 << 20
+"""For the bodies of all requests together, whoever sends them: a login comes before it is known who does."""
+
 HEALTH: Final = frozenset(("/healthz", "/readyz"))
 
 _HEADERS: Final = {
@@ -34,6 +38,24 @@ _HEADERS: Final = {
 """Headers of every reply that does not say otherwise itself."""
 
 _HSTS: Final = "max-age=31536000"
+
+
+class Room:
+    """The memory for bodies of requests that are under way; used within one event loop."""
+
+    def __init__(self, limit: int = ROOM_BYTES) -> None:
+        self._free = limit
+
+    def take(self, count: int) -> bool:
+        """Take so many bytes; False when there are none left."""
+        if count > self._free:
+            return False
+        self._free -= count
+        return True
+
+    def give_back(self, count: int) -> None:
+        """Let others have them."""
+        self._free += count
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +79,13 @@ class Hardening:
     Args:
         app: What answers.
         limits: See Limits.
+        room: For bodies.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Limits, room: Room | None = None) -> None:
         self._app = app
         self._limits = limits
+        self._room = room or Room()
         self._hosts = frozenset(host.lower() for host in limits.hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,9 +110,12 @@ class Hardening:
         if refusal is not None:
             await _answer(refusal)(scope, receive, send_hardened)
             return
-        body = _Body(receive, send_hardened, self._limits)
-        await self._app(scope, body.receive, body.send)
-        await body.end(scope)
+        body = _Body(receive, send_hardened, self._limits, self._room)
+        try:
+            await self._app(scope, body.receive, body.send)
+            await body.end(scope)
+        finally:
+            body.forget()
 
     def _refusal(self, scope: Scope, headers: Headers, host: str) -> AccessRefused | None:
         if self._hosts and scope["path"] not in HEALTH and not is_loopback(host) and host not in self._hosts:
@@ -108,15 +135,16 @@ class Hardening:
 class _Body:
     """The body of a request on its way: when it is too long or too slow, the reply says so whatever the app says."""
 
-    def __init__(self, receive: Receive, send: Send, limits: Limits) -> None:
+    def __init__(self, receive: Receive, send: Send, limits: Limits, room: Room) -> None:
         self._receive = receive
         self._send = send
         self._limits = limits
-        self._count = 0
+        self._room = room
+        self._count = self._taken = 0
         self._is_whole = False
         self._started = False
         self._deadline: float | None = None
-        self._refusal: AccessRefused | None = None
+        self._refusal: LandbridgeError | None = None
 
     async def receive(self) -> Message:
         if self._is_whole:
@@ -127,15 +155,25 @@ class _Body:
         with anyio.move_on_after(max(0.0, self._deadline - now)):
             message = await self._receive()
         if message is None:
-            self._refusal = AccessRefused("LB-8011", "the body did not arrive in time", status=408)
-            raise HTTPException(self._refusal.status)
+            raise self._refused(AccessRefused("LB-8011", "the body did not arrive in time", status=408))
         if message["type"] == "http.request":
-            self._count += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self._count += size
             self._is_whole = not message.get("more_body", False)
+            if not self._room.take(size):
+                raise self._refused(StorageError(BUSY, "too much is sent at once", hint="Try again in a moment."))
+            self._taken += size
         if self._count > self._limits.max_body_bytes:
-            self._refusal = _too_large(self._limits.max_body_bytes)
-            raise HTTPException(self._refusal.status)
+            raise self._refused(_too_large(self._limits.max_body_bytes))
         return message
+
+    def _refused(self, refusal: LandbridgeError) -> HTTPException:
+        self._refusal = refusal
+        return HTTPException(status_of(refusal))
+
+    def forget(self) -> None:
+        self._room.give_back(self._taken)
+        self._taken = 0
 
     async def send(self, message: Message) -> None:
         if self._refusal is not None and not self._started:
@@ -166,7 +204,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _answer(refusal: AccessRefused) -> Response:
+def _answer(refusal: LandbridgeError) -> Response:
     # What is still on its way is not waited for.
     return problem_response(refusal, headers={"Connection": "close"})
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from landbridge.errors import LandbridgeError, StorageError
 from landbridge.gigya_wire.authentication import check_access
@@ -27,6 +28,7 @@ from landbridge.jobs.documents import Documents
 from landbridge.jobs.vault import Vault
 from landbridge.server import idx_dataflows, idx_schedulings, idx_search
 from landbridge.server.api.routing import Threads
+from landbridge.server.hardening import BODY_TIMEOUT_S, Room
 from landbridge.server.idx_calls import Call, Method
 from landbridge.server.idx_cursors import OpenSearches
 from landbridge.server.idx_sites import HttpRequest, Sites, add_first
@@ -51,10 +53,22 @@ class IdxCalls:
         app: What answers the others.
         database: Where dataflows, schedulings and jobs are.
         vault: Opens secrets and the credentials of sites.
+        body_timeout_s: For a body to arrive.
+        room: For bodies.
     """
 
-    def __init__(self, app: ASGIApp, *, database: Database, vault: Vault) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        database: Database,
+        vault: Vault,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+        room: Room | None = None,
+    ) -> None:
         self._app = app
+        self._body_timeout_s = body_timeout_s
+        self._room = room or Room()
         self._database = database
         self._documents = Documents(vault)
         self._sites = Sites(vault)
@@ -71,9 +85,11 @@ class IdxCalls:
             return
         call_id, now = new_call_id(), time.time_ns() // 1_000_000
         parameters, payload, error = Parameters([]), Payload(), None
+        taken: list[int] = []
         try:
             headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-            parameters = await decode(scope["query_string"], headers, await read_body(receive))
+            body = await self._body(receive, taken)
+            parameters = await decode(scope["query_string"], headers, body)
             client = (scope.get("client") or ("", 0))[0]
             ADDRESS.set(client)
             request = HttpRequest(scope["method"], scope["scheme"], scope["path"], headers, client)
@@ -82,7 +98,32 @@ class IdxCalls:
             return
         except ApiError as failure:
             error, payload = failure, failure.payload
+        finally:
+            self._room.give_back(sum(taken))
         await send_reply(send, Reply(parameters, call_id, now, payload, error), server="landbridge")
+
+    async def _body(self, receive: Receive, taken: list[int]) -> bytes:
+        """The body of a call; ``taken`` becomes how much room it has taken.
+
+        Raises:
+            ApiError: 408001, it does not arrive in time; 413001, it is too large; 500001, so much is sent at once that
+                there is no room for it.
+            ConnectionError: The client went away.
+        """
+
+        async def counted() -> Message:
+            message = await receive()
+            size = len(message.get("body", b""))
+            if not self._room.take(size):
+                raise ApiError(500001, "Too much is sent at once")  # clients try again after this code
+            taken.append(size)
+            return message
+
+        try:
+            with anyio.fail_after(self._body_timeout_s):
+                return await read_body(counted)
+        except TimeoutError as error:
+            raise ApiError(408001, "The body did not arrive in time") from error
 
     async def _answered(self, name: str, parameters: Parameters, request: HttpRequest, call_id: str) -> Payload:
         try:

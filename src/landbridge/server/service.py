@@ -35,7 +35,8 @@ from landbridge.jobs.vault import Vault
 from landbridge.jobs.worker import Worker, WorkerSettings
 from landbridge.server import api, idx, metrics
 from landbridge.server.gate import Gate
-from landbridge.server.hardening import Hardening, Limits, is_loopback
+from landbridge.server.hardening import BODY_TIMEOUT_S, Hardening, Limits, Room, is_loopback
+from landbridge.server.http_protocol import ConnectionLimits, hold_to, protocol
 from landbridge.server.logins import Logins
 from landbridge.server.tls import TlsFiles
 
@@ -66,6 +67,9 @@ class ServiceSettings:
         host_names: Names by which it is reached. On a loopback address it answers for these and for localhost only;
             elsewhere for any, unless some are given.
         sessions: How long people stay logged in.
+        connections: How many there may be over HTTP, and how slow.
+        body_timeout_s: For the body of a request to arrive; less than the same of ``connections``, so that who is too
+            slow is told.
     """
 
     data: Path
@@ -78,12 +82,14 @@ class ServiceSettings:
     insecure: bool = False
     host_names: Sequence[str] = ()
     sessions: SessionLife = field(default_factory=SessionLife)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    body_timeout_s: float = BODY_TIMEOUT_S
 
     @property
     def limits(self) -> Limits:
         """What requests are held to."""
         own = ("localhost",) if self.host is not None and is_loopback(self.host) else ()
-        return Limits(hosts=(*own, *self.host_names))
+        return Limits(hosts=(*own, *self.host_names), body_timeout_s=self.body_timeout_s)
 
 
 Background = Callable[[], Coroutine[None, None, None]]
@@ -151,8 +157,16 @@ def make_app(service: Service, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
     app.state.logins = Logins(service.database, life=service.settings.sessions)
     # The last one is the first to see a request.
     app.add_middleware(Gate, database=service.database, life=service.settings.sessions)
-    app.add_middleware(Hardening, limits=service.settings.limits)
-    app.add_middleware(idx.IdxCalls, database=service.database, vault=service.vault)
+    room = Room()
+    limits = service.settings.limits
+    app.add_middleware(Hardening, limits=limits, room=room)
+    app.add_middleware(
+        idx.IdxCalls,
+        database=service.database,
+        vault=service.vault,
+        body_timeout_s=limits.body_timeout_s,
+        room=room,
+    )
     return app
 
 
@@ -178,7 +192,7 @@ def running(settings: ServiceSettings, *, routers: Sequence[APIRouter] = ()) -> 
         stack.callback(service.worker.stop)
         stack.enter_context(_in_background(service.background))
         if listening is not None:
-            stack.enter_context(_served(make_app(service, routers=routers), listening, settings.tls))
+            stack.enter_context(_served(make_app(service, routers=routers), listening, settings))
             address, port = listening.getsockname()[:2]
             scheme = "https" if settings.tls else "http"
             service.url = f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}"
@@ -292,10 +306,13 @@ def _in_background(works: Sequence[Background]) -> Iterator[None]:
 
 
 @contextmanager
-def _served(app: FastAPI, listening: socket.socket, tls: TlsFiles | None) -> Iterator[None]:
+def _served(app: FastAPI, listening: socket.socket, settings: ServiceSettings) -> Iterator[None]:
+    tls = settings.tls
+    hold_to(listening, settings.connections)
     config = uvicorn.Config(
         app,
-        http="h11",  # the other implementation takes headers of any length into memory
+        http=protocol(settings.connections),
+        ws="none",
         h11_max_incomplete_event_size=_MAX_HEADERS_BYTES,
         log_config=None,
         access_log=False,

@@ -29,7 +29,7 @@ class House:
         idx.prepare(self.database, self.service.vault)
         self.app = make_app(self.service)
         listening = self._stack.enter_context(_listen(settings.host, 0))
-        self._stack.enter_context(_served(self.app, listening, settings.tls))
+        self._stack.enter_context(_served(self.app, listening, settings))
         scheme = "https" if settings.tls else "http"
         self.url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
 

@@ -12,13 +12,11 @@ from pydantic import Field
 
 from landbridge.components.check import Verdict
 from landbridge.dataflow.connections import Connected
-from landbridge.errors import StorageError
 from landbridge.jobs import connections, db_dataflows, placeholder_values, probing
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.probing import Probe
 from landbridge.server.api.access import Editor
 from landbridge.server.api.place import Here
-from landbridge.server.api.problems import BUSY
 from landbridge.server.api.routing import Routes, Threads
 from landbridge.server.api.shapes import Given, Key, Shown, Text
 
@@ -84,8 +82,6 @@ class Tests:
         ask = partial(probing.run, timed, timeout_s=self._whole_timeout_s, stopped=stopped)
         try:
             found = await self._threads.run(ask)
-        except TimeoutError as error:
-            raise StorageError(BUSY, "the test takes too long", hint="Test single connections.") from error
         finally:
             stopped.set()
         findings = [FindingOfTest.model_validate(each) for each in found]
