@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from landbridge.components.catalogue import InstalledComponents
-from landbridge.dataflow.lint import lint_file
 from landbridge.dataflow.problems import errors_of
+from landbridge.engine.lint import lint_file
 from tests.flows.conftest import PEOPLE
 from tests.servers.process import find_program
 

@@ -4,14 +4,25 @@ import filecmp
 import itertools
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from landbridge.errors import StorageError
-from landbridge.jobs import db_jobs, db_progress, db_splits, db_workers, jobs, split_work as jobs_split_work
-from landbridge.jobs.db_jobs import JobStatus
+from landbridge.jobs import (
+    db_jobs,
+    db_progress,
+    db_splits,
+    db_workers,
+    jobs,
+    retention,
+    split_work as jobs_split_work,
+    supervision as supervision_module,
+)
+from landbridge.jobs.db_jobs import Ending, JobStatus
 from landbridge.jobs.limits import Limits
 from landbridge.jobs.split_work import SplitWork
+from landbridge.jobs.supervision import Supervision
 from landbridge.jobs.surroundings import Surroundings
 from tests.integration.command import step
 from tests.integration.test_splits import write_lines
@@ -181,8 +192,11 @@ def test_a_cancelled_job_stops_its_parts(tmp_path, state, workers):
     with state.database.write() as tx:
         jobs.cancel(tx, job_id, by="test")
     assert state.wait_for(job_id, JobStatus.CANCELLED).status is JobStatus.CANCELLED
+    journals = tmp_path / "data" / "jobs"
+    wait_until(lambda: not list(journals.iterdir()))
+    assert running(state, job_id) == {}
     wait_until(lambda: not workers[0].children())
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(journals.iterdir()) == list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.usefixtures("workers")
@@ -249,4 +263,86 @@ def test_a_worker_that_is_believed_dead_takes_no_parts(state, split_work):
     _, job_id = split_work
     with state.database.write() as tx:
         db_workers.stop(tx, "worker", leaves_jobs=False)
-        assert db_splits.claim(tx, job_id, 0, worker_id="worker") is None
+        assert db_splits.claim(tx, job_id, worker_id="worker") is None
+
+
+def begun(state, folder, name, *, total, seen=True):
+    """A running job of so many parts; its folder is here or not."""
+    job_id = state.start(state.add_flow(flow(folder, name=name)), splits=total)
+    with state.database.write() as tx:
+        db_jobs.admit(tx, Limits(per_site=100))
+        row = db_jobs.begin(tx, job_id, worker_id="worker", host="here", landbridge_version="1")
+        db_splits.put(tx, job_id, total=total, done=[])
+    if seen:
+        (folder / "data" / "jobs" / row.journal / "splits").mkdir(parents=True)
+    return job_id
+
+
+@pytest.mark.parametrize("place", ["a file", "postgresql"], indirect=True)
+def test_every_part_is_taken_however_many_there_are_that_cannot_be(state, split_work, tmp_path):
+    work, two_parts = split_work
+    begun(state, tmp_path, "elsewhere", total=200, seen=False)
+    many = begun(state, tmp_path, "many", total=120)
+    taken = []
+    while claim := work._claim():
+        taken.append(claim)
+    assert [claim.number for claim in taken if claim.job_id == many] == list(range(120))
+    assert [claim.number for claim in taken if claim.job_id == two_parts] == [0]
+    assert len(taken) == 121
+
+
+@pytest.mark.parametrize("place", ["a file", "postgresql"], indirect=True)
+def test_a_large_job_does_not_hold_up_the_parts_of_others(state, split_work, tmp_path):
+    work, _ = split_work
+    large, small = begun(state, tmp_path, "large", total=50), begun(state, tmp_path, "small", total=3)
+    taken = [work._claim().job_id for _ in range(7)]
+    assert taken.count(small) == taken.count(large) == 3
+
+
+@pytest.mark.parametrize("place", ["a file", "postgresql"], indirect=True)
+def test_several_workers_never_take_the_same_part(state, split_work, tmp_path):
+    work, _ = split_work
+    job_id = begun(state, tmp_path, "shared", total=30)
+    with ThreadPoolExecutor(6) as pool:
+        claims = [claim for claim in pool.map(lambda _: work._claim(), range(40)) if claim and claim.job_id == job_id]
+    numbers = [claim.number for claim in claims]
+    assert len(numbers) == len(set(numbers)) >= 24
+
+
+@pytest.mark.parametrize("place", ["a file", "postgresql"], indirect=True)
+def test_the_journal_of_a_cancelled_job_stays_until_its_last_part_has_ended(state, split_work, tmp_path):
+    work, job_id = split_work
+    claim = work._claim()
+    assert claim.job_id == job_id
+    with state.database.write() as tx:
+        db_splits.put(tx, job_id, total=3, done=[])
+    row = state.job(job_id)
+    journal = tmp_path / "data" / "jobs" / row.journal
+    supervision = Supervision(job_id, work._all)
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(supervision._end, row, Ending(JobStatus.CANCELLED, "cancelled"), None)
+        wait_until(lambda: state.job(job_id).status is JobStatus.CANCELLED)
+        assert work._claim() is None, "nobody begins another part"
+        time.sleep(0.5)
+        (journal / "splits" / "still-written").mkdir()
+        assert not ending.done()
+        with state.database.write() as tx:
+            db_splits.give_back(tx, claim, worker_id="worker")
+        assert ending.result(timeout=10)
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize("place", ["a file"], indirect=True)
+def test_the_sweep_leaves_a_journal_alone_in_which_a_part_still_writes(state, split_work, monkeypatch, tmp_path):
+    monkeypatch.setattr(supervision_module, "_PARTS_TIMEOUT_S", 0.1)
+    work, job_id = split_work
+    claim, row = work._claim(), state.job(job_id)
+    journal = tmp_path / "data" / "jobs" / row.journal
+    assert Supervision(job_id, work._all)._end(row, Ending(JobStatus.CANCELLED, "cancelled"), None)
+    os.utime(journal, (0, 0))
+    retention.sweep(state.database, tmp_path / "data", forget=lambda _: None)
+    assert journal.exists()
+    with state.database.write() as tx:
+        db_splits.give_back(tx, claim, worker_id="worker")
+    retention.sweep(state.database, tmp_path / "data", forget=lambda _: None)
+    assert not journal.exists()

@@ -201,6 +201,26 @@ def test_rows_of_both_kinds_of_table_are_written(sandbox, connection):
     assert len(sandbox.rows("responsys", "supplemental Likes")) == 2
 
 
+@pytest.mark.parametrize("given", [{}, {"tableKey": "CUSTOMER_ID_, NAME"}])
+def test_of_several_rows_with_one_key_the_last_one_wins_whatever_columns_they_carry(sandbox, connection, given):
+    sandbox.switch("responsys", first_row_counts=bool(given))
+    table = {**connection, "supplementalTable": "Likes", "folder": "Landbridge", **given}
+    tea = {"CUSTOMER_ID_": "u1", "NAME": "tea"}
+    rows = [{**tea, "RANK": "1", "CITY": "Bern"}, {**tea, "RANK": "2"}, {**tea, "RANK": "3", "CITY": "Rom"}]
+    rows += [{"CUSTOMER_ID_": f"u{number}", "NAME": "jazz"} for number in range(300)]
+    rows += [{**tea, "RANK": "4", "CITY": "Oslo"}]
+    assert written(table, *rows) == (rows, [])
+    found = [row for row in sandbox.rows("responsys", "supplemental Likes") if row["NAME"] == "tea"]
+    assert found == [{**tea, "RANK": "4", "CITY": "Oslo"}]
+
+
+def test_a_row_without_its_whole_key_is_rejected_alone(sandbox, connection):
+    table = {**connection, "supplementalTable": "Likes", "folder": "Landbridge", "tableKey": ["CUSTOMER_ID_", "NAME"]}
+    done, refused = written(table, {"CUSTOMER_ID_": "u1", "NAME": "tea"}, {"CUSTOMER_ID_": "u2"})
+    assert [row["CUSTOMER_ID_"] for row in done] == ["u1"]
+    assert [(each["code"], each["message"]) for each in refused] == [("LB-4631", "the record has no NAME")]
+
+
 @pytest.mark.parametrize("status", [401, 500])
 def test_a_token_that_is_not_good_any_more_is_replaced_once(sandbox, connection, status):
     written(connection, person("u1"))

@@ -122,3 +122,67 @@ def test_a_consent_is_not_changed_without_its_language_and_other_places_need_non
         assert "lang" not in load(name).fill({**values, "subscriptionField": place}).flow.dump()
     with pytest.raises(FlowError, match="lang "):
         form.read({**values, "subscriptionField": PLACES[2]})
+
+
+# -- the other direction -----------------------------------------------------------------------------------------------
+
+IMPORT = {"kind": "import", "countFile": "{stem}.count", "readyFile": "{stem}.ready"}
+OUT = [
+    name
+    for name in names()
+    if (form := load(name).form)
+    if name not in BACK and "subscriptionField" in {field.name for field in form.fields}
+]
+"""Templates that carry a subscription to the platform."""
+
+
+def at_start(scene, name):
+    """The values of a template's form."""
+    if name == "responsys-files-out":
+        connect = scene.sandbox["responsys"].connect
+        connect.define({**IMPORT, "name": "New", "filePattern": "accounts_new_*", "updateOnMatch": "NO_UPDATE"})
+        connect.define({**IMPORT, "name": "Out", "filePattern": "accounts_optouts_*", "insertOnNoMatch": False})
+        connect.define({**IMPORT, "name": "Up", "filePattern": "accounts_updates_*", "insertOnNoMatch": False})
+        return {**scene.file_connection("responsys", ("privateKey",)), "subscription": "optOuts"}
+    if name.startswith("silverpop"):
+        secrets = ("clientSecret", "refreshToken", "password")
+        return {**scene.connection("silverpop", secrets), "subscription": "status"}
+    if name.startswith("cheetahmail"):
+        return {**scene.connection("cheetahmail", ("apiPassword", "password")), "subscription": "list"}
+    return {**scene.connection("responsys", ("password",)), "subscription": "status"}
+
+
+def subscribed_at(platform):
+    """UIDs of those whom the platform may write to."""
+    if platform.name == "silverpop":
+        found = platform.database.contacts.values()
+        return {each["columns"]["UID"] for each in found if each["optedOut"] is None and each["optedIn"]}
+    if platform.name == "cheetahmail":
+        found = platform.subscribers.records.values()
+        return {each["fields"]["UID"] for each in found if any(fact["left"] is None for fact in each["lists"].values())}
+    return {each["CUSTOMER_ID_"] for each in platform.members.records.values() if each[STATUS] == "I"}
+
+
+@pytest.mark.parametrize("place", PLACES[1:])  # the round trips of the integrations have the first one
+@pytest.mark.parametrize("name", OUT)
+def test_who_says_yes_at_the_place_that_the_form_names_is_subscribed_and_nobody_else(name, place, tmp_path):
+    async def play(scene):
+        found = await scene.accounts()
+        active = sorted(uid for uid, account in found.items() if account["isActive"])
+        yes = set(active[::2])
+        changes = {}
+        for uid in active:
+            here = {each: (uid in yes) == (each == place) for each in PLACES}
+            changes[uid] = {
+                "data": {"subscribed": here[PLACES[0]]},
+                "subscriptions": {"newsletter.email.isSubscribed": here[PLACES[1]]},
+                "preferences": {"privacy.marketing.isConsentGranted": here[PLACES[2]]},
+            }
+        await scene.change(changes, lang="en")
+        values = {**at_start(scene, name), "subscriptionField": place}
+        fields = {field.name for field in load(name).form.fields}
+        await scene.run(name, {key: value for key, value in values.items() if key in fields})
+        await scene.sandbox.idle()
+        assert subscribed_at(scene.sandbox[name.partition("-")[0]]) == yes
+
+    on_scene(name.partition("-")[0], play, people=12, folder=tmp_path)

@@ -17,8 +17,8 @@ from landbridge import errors
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.components.reference import parameters_of
 from landbridge.dataflow import problems
-from landbridge.dataflow.lint import lint_file
 from landbridge.dataflow.problems import errors_of
+from landbridge.engine.lint import lint_file
 from landbridge.records import Batch
 from tests.steps import services
 

@@ -1,5 +1,6 @@
 """Guards: what is counted, what trips, and that an opt-out is never undone."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -7,10 +8,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
+from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import Dataflow
 from landbridge.engine.consent import FileLedger, MemoryLedger, OptOut, consents_of, moment, raised, withdrawn
 from landbridge.engine.guard_settings import ConsentRule, FlowGuards, GuardSettings, Threshold
 from landbridge.engine.guards import Rules, Tally, Watch, tripped, trips_of
+from landbridge.engine.lint import lint
 from landbridge.errors import FlowError, StorageError
 from landbridge.records import Batch
 from landbridge.records.json_batch import JsonBatch
@@ -292,3 +295,23 @@ def test_what_no_guard_looks_at_stays_text(tmp_path):
     remembered = Watch("out", rules(last=Tally()), folder=tmp_path, at=NOW, writes_files=True)
     assert remembered.look(batch) == (batch, [])
     assert (remembered.looks, remembered.finish().deactivations) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("guards", "codes"),
+    [
+        ({}, []),
+        ({"consent": {"action": "reject"}}, []),
+        ({"consent": {"action": "off"}}, ["LB-1752"]),
+        ({"steps": {"write": {"consent": {"action": "off"}}}}, ["LB-1752"]),
+        ({"consent": {"action": "of"}}, ["LB-1751"]),
+    ],
+)
+def test_lint_tells_guards_that_are_wrong_or_undo_opt_outs(guards, codes):
+    flow = {
+        "name": "f",
+        "landbridge": {"guards": guards},
+        "steps": [{"id": "write", "type": "file.empty", "params": {}}],
+    }
+    found = {problem.code for problem in lint(json.dumps(flow), InstalledComponents())}
+    assert sorted(found & {"LB-1751", "LB-1752"}) == codes

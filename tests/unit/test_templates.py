@@ -1,6 +1,7 @@
 """Templates and their forms: what is asked, what is refused, what the dataflow becomes, and that all of them lint."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from landbridge.dataflow.problems import errors_of
 from landbridge.errors import FlowError
 from landbridge.templates import load, names
 from landbridge.templates.filling import filled
-from landbridge.templates.forms import Form
+from landbridge.templates.forms import Form, is_one_of
 
 WITH_FORM = [name for name in names() if load(name).form]
 WORDS = {"type", "title", "description", "enum", "enumTitles", "default", "examples", "secret", "showWhen", "items"}
@@ -138,6 +139,24 @@ def test_a_field_is_asked_for_only_when_it_is_shown():
     assert asked.read({"how": "a", "more": "x"}) == {"how": "a"}
     with pytest.raises(FlowError, match="more"):
         asked.read({"how": "b"})
+
+
+@pytest.mark.parametrize(("said", "is_shown"), [("preferences.x", True), ("data.x", False), ("", False), (None, False)])
+def test_a_condition_may_name_how_a_text_begins(said, is_shown):
+    more = {"type": "string", "showWhen": {"where": ["preferences.*", "all"]}}
+    asked = form(where={"type": "string"}, more=more)
+    asked = replace(asked, fields=tuple(replace(field, required=False) for field in asked.fields))
+    assert ("more" in asked.read({"where": said})) is is_shown
+    assert is_one_of("x", ["*"])
+    assert not is_one_of("", ["*"])
+
+
+@pytest.mark.parametrize("name", WITH_FORM)
+def test_a_field_depends_on_fields_before_it_only(name):
+    before = set()
+    for field in load(name).form.fields:
+        assert set(field.shown_when) <= before, field.name
+        before.add(field.name)
 
 
 def flow(*steps):

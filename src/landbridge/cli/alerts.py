@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
+from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 app = typer.Typer(help="Who is told when jobs go wrong, and what was noticed.", no_args_is_help=True)
 
@@ -48,7 +48,6 @@ def add(
 
     from landbridge.jobs import db_alerts, db_dataflows
     from landbridge.jobs.alert_rules import checked_settings
-    from landbridge.jobs.vault import Vault
 
     if (mail is None) == (webhook is None):
         raise typer.BadParameter("give either --mail or --webhook")
@@ -69,7 +68,7 @@ def add(
             settings=checked_settings(settings).as_json(),
             by=who(),
             dataflow_id=db_dataflows.find(tx, flow).id if flow else None,
-            sealed=None if mail is not None else Vault.open(data_folder(data)).seal({"secret": secret}),
+            sealed=None if mail is not None else vault_of(db, data).seal({"secret": secret}),
         )
     typer.echo(row.id)
     if webhook is not None and not given:
@@ -142,12 +141,11 @@ def send_test(rule: RuleArgument, data: DataOption = None, database: DatabaseOpt
 
     from landbridge.jobs import db_alerts
     from landbridge.jobs.alert_delivery import AlertDelivery, test_message
-    from landbridge.jobs.vault import Vault
 
     with opened(data, database) as db:
         with db.read() as tx:
             row = db_alerts.rule(tx, rule)
-        anyio.run(AlertDelivery(db, Vault.open(data_folder(data))).send, test_message(row), row)
+        anyio.run(AlertDelivery(db, vault_of(db, data)).send, test_message(row), row)
     typer.echo("sent")
 
 

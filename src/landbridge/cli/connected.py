@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from landbridge.cli.place import data_folder, opened
+from landbridge.cli.place import data_folder, opened, vault_of
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import Dataflow
 from landbridge.dataflow.connections import Connected, connect, named_in
@@ -28,10 +28,9 @@ def connected(flow: Dataflow, *, data: Path | None, database: str | None) -> Con
 
     from landbridge.jobs import connections
     from landbridge.jobs.db import FILE_NAME
-    from landbridge.jobs.vault import Vault
 
     folder = data_folder(data)
     if database is None and not (folder / FILE_NAME).exists():
         return connect(flow, {}, catalogue)
     with opened(data, database) as db, db.read() as tx:
-        return connections.connected(tx, Vault.open(folder), flow)
+        return connections.connected(tx, vault_of(db, folder), flow)

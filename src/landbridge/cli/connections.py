@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
+from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, vault_of, who
 
 if TYPE_CHECKING:
     from landbridge.jobs.connections import Values
-    from landbridge.jobs.vault import Vault
 
 _LAST_PORT = 65535
 _MAX_SECRET = 1_000_000
@@ -55,7 +54,7 @@ def add(
 
     values = _values(params, secrets)
     with opened(data, database) as db, db.write() as tx:
-        connections.add(tx, _vault(data), name, kind=kind, values=values, by=who())
+        connections.add(tx, vault_of(db, data), name, kind=kind, values=values, by=who())
     typer.echo(f"added {name}; test it with `landbridge connections test {name}`")
 
 
@@ -76,7 +75,7 @@ def change(
 
     values = _values(params, secrets, unset)
     with opened(data, database) as db, db.write() as tx:
-        connections.change(tx, _vault(data), name, values=values, by=who())
+        connections.change(tx, vault_of(db, data), name, values=values, by=who())
     typer.echo(f"changed {name}")
 
 
@@ -104,7 +103,7 @@ def show(
     from landbridge.jobs import connections, db_connections
 
     with opened(data, database) as db, db.read() as tx:
-        found = connections.shown(db_connections.find(tx, name), _vault(data))
+        found = connections.shown(db_connections.find(tx, name), vault_of(db, data))
         users = connections.used_by(tx, name)
     if as_json:
         typer.echo(json.dumps({**found, "usedBy": users}, indent=2, ensure_ascii=False))
@@ -144,7 +143,7 @@ def try_connection(
     given = _pairs(params)
     with tempfile.TemporaryDirectory(prefix="landbridge-") as spool:
         with opened(data, database) as db, db.read() as tx:
-            wholes = far_sides.candidates(tx, _vault(data), name, given)
+            wholes = far_sides.candidates(tx, vault_of(db, data), name, given)
         far_side = far_sides.of_connection(name, wholes, spool=Path(spool))
         log_to_stderr(Redaction(far_side.secrets), debug=False)
         typer.echo(f"{name}: {far_side.component.spec.id}")
@@ -218,12 +217,6 @@ def _host_and_port(text: str) -> tuple[str, int]:
     if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
         raise typer.BadParameter(f'"{port}" is not a port number', param_hint="HOST[:PORT]")
     return host.strip("[]"), int(port)
-
-
-def _vault(data: Path | None) -> Vault:
-    from landbridge.jobs.vault import Vault
-
-    return Vault.open(data_folder(data))
 
 
 def _values(params: list[str] | None, secrets: list[str] | None, unset: list[str] | None = None) -> Values:

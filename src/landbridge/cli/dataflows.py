@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
+from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 if TYPE_CHECKING:
     from landbridge.jobs.db_dataflows import DataflowRow
@@ -51,11 +51,10 @@ def add(
     from landbridge.dataflow import Dataflow
     from landbridge.jobs.documents import Documents
     from landbridge.jobs.flows import store
-    from landbridge.jobs.vault import Vault
 
     flows = [(file, Dataflow.read(file)) for file in files]
-    documents = Documents(Vault.open(data_folder(data)))
     with opened(data, database) as db, db.write() as tx:
+        documents = Documents(vault_of(db, data))
         for file, flow in flows:
             stored = store(tx, documents, flow, by=who(), replace=replace, fallback_name=file.stem)
             verb = "unchanged" if not stored.changed else "added" if stored.row.version == 1 else "changed"

@@ -37,5 +37,5 @@ def _no_file(entry: PlanStep) -> str:
     what = f'no file matched "{pattern}"' if pattern else "there is no file"
     where = f' in "{place}"' if place else ""
     ready = entry.params.get("readyFile")
-    beside = f', or its ready file "{ready}" is missing' if ready else ""
+    beside = f', or its ready file "{ready}" is missing or older' if ready else ""
     return f'step "{entry.id}": {what}{where}{beside}'

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
+from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 app = typer.Typer(help="The sites of the idx.* API and their credentials.", no_args_is_help=True)
 
@@ -43,11 +43,10 @@ def credentials(
     """Print what a client needs to call idx.* for a site."""
     import os
 
-    from landbridge.jobs.vault import Vault
     from landbridge.server import idx_sites
 
-    vault = Vault.open(data_folder(data))
     with opened(data, database) as db, db.write() as tx:
+        vault = vault_of(db, data)
         idx_sites.add_first(tx, vault)
         site = idx_sites.find(tx, vault, api_key)
         if renew:
@@ -81,11 +80,10 @@ def add(
     database: DatabaseOption = None,
 ) -> None:
     """Add a site with dataflows of its own, and new credentials."""
-    from landbridge.jobs.vault import Vault
     from landbridge.server import idx_sites
 
-    vault = Vault.open(data_folder(data))
     with opened(data, database) as db, db.write() as tx:
+        vault = vault_of(db, data)
         idx_sites.add_first(tx, vault)
         row = idx_sites.add(tx, vault, by=who(), api_key=api_key, name=name)
     typer.echo(f"{row.api_key}  {row.name}  (site {row.site_id})")

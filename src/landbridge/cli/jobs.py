@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
+from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 if TYPE_CHECKING:
     from landbridge.jobs.db import Database
@@ -108,7 +108,6 @@ def start(
     from landbridge.cli.run import placeholders
     from landbridge.jobs import db_dataflows, jobs, placeholder_values
     from landbridge.jobs.job_options import JobKind, JobOptions
-    from landbridge.jobs.vault import Vault
 
     if log_level not in ("error", "info", "debug"):
         raise typer.BadParameter("one of error, info, debug", param_hint="--log-level")
@@ -123,8 +122,8 @@ def start(
         splits=splits,
         placeholders=tuple(filled),
     )
-    sealed = placeholder_values.sealed(Vault.open(data_folder(data)), filled)
     with opened(data, database) as db:
+        sealed = placeholder_values.sealed(vault_of(db, data), filled)
         with db.write() as tx:
             found = db_dataflows.find(tx, flow)
             kind: JobKind = "test" if test else "dry_run" if dry_run else "run"
@@ -204,11 +203,10 @@ def trace(
     """Print the trace of a job."""
     from landbridge.jobs import db_audit, db_jobs, db_progress
     from landbridge.jobs.db_jobs import ENDED
-    from landbridge.jobs.vault import Vault
 
-    vault = Vault.open(data_folder(data)) if samples else None
     last = 0
     with opened(data, database) as db:
+        vault = vault_of(db, data) if samples else None
         if samples:
             with db.write() as tx:
                 db_audit.note(tx, "job.samples", actor=who(), object_kind="job", object_id=db_jobs.get(tx, job).id)

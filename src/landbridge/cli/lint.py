@@ -16,8 +16,8 @@ def lint_flows(
     """Check dataflows without running them. Exit code 1 when one has errors; warnings do not count."""
     from landbridge.components.catalogue import InstalledComponents
     from landbridge.dataflow import format_text
-    from landbridge.dataflow.lint import lint_file
     from landbridge.dataflow.problems import errors_of
+    from landbridge.engine.lint import lint_file
 
     catalogue = InstalledComponents()
     found = {str(path): lint_file(path, catalogue) for path in flows}

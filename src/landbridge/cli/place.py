@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from landbridge.cli.home import home_folder
 
 if TYPE_CHECKING:
     from landbridge.jobs.db import Database
+    from landbridge.jobs.vault import Vault
 
 DataOption = Annotated[
     Path | None,
@@ -57,6 +59,20 @@ def opened(data: Path | None, database: str | None) -> Iterator[Database]:
         found.close()
 
 
+def vault_of(database: Database, data: Path | None) -> Vault:
+    """The vault of what is sealed in the database.
+
+    Raises:
+        LandbridgeError: See ``key_check.opened_vault``.
+    """
+    from landbridge.jobs.key_check import opened_vault
+
+    return opened_vault(database, data_folder(data))
+
+
 def who() -> str:
-    """Who uses the command line, as the records name them."""
-    return f"cli {os.environ.get('USER') or os.environ.get('LOGNAME') or os.getuid()}"
+    """Who uses the command line, as the records name them: by the system's account, which no variable changes."""
+    try:
+        return f"cli {pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"cli {os.getuid()}"

@@ -24,7 +24,7 @@ from landbridge.dataflow.lint import check_resolved, lint
 from landbridge.dataflow.model import read_text
 from landbridge.dataflow.problems import did_you_mean, error, errors_of, quoted, warning
 from landbridge.dataflow.variables import placeholders_of
-from landbridge.engine.guard_settings import FlowGuards
+from landbridge.engine import guard_settings
 from landbridge.errors import FlowError
 
 _SETTLED: Final = frozenset((codes.UNFILLED_PLACEHOLDER, codes.MASKED_VALUE, codes.PARAM_NOT_SET))
@@ -65,21 +65,14 @@ def ready(
             blocking += failure.problems
         else:
             last = check_resolved(filled, catalogue) if not blocking else []
-            blocking += _wrong_guards(filled)
+            stated = guard_settings.check(filled)
+            blocking += errors_of(stated)
+            found += stated
             blocking += errors_of(last) or (_without_site(filled) if not blocking else [])
     if flow is None or whole is None or blocking:
         raise DataflowError(_each_once([*errors_of(found), *blocking]))
     odd = [problem for problem in [*found, *last] if problem.severity == "warning" and problem.code not in _SETTLED]
     return whole, [*_each_once(odd), *_unknown_names(flow, set_names)]
-
-
-def _wrong_guards(flow: Dataflow) -> list[Problem]:
-    """Thresholds of guards that cannot be understood."""
-    try:
-        FlowGuards.read(flow)
-    except FlowError as failure:
-        return [error(failure.code, failure.message, field="landbridge.guards", hint=failure.hint)]
-    return []
 
 
 def _without_site(flow: Dataflow) -> list[Problem]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, who
-
-if TYPE_CHECKING:
-    from landbridge.jobs.vault import Vault
+from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 app = typer.Typer(help="The records that failed in jobs, and a second try for them.", no_args_is_help=True)
 
@@ -75,10 +72,10 @@ def show(
     with opened(data, database) as db:
         if reveal:
             with db.write() as tx:
-                found = rejects.reveal(tx, _vault(data), reject, by=who())
+                found = rejects.reveal(tx, vault_of(db, data), reject, by=who())
         else:
             with db.read() as tx:
-                found = rejects.whole(db_rejects.get(tx, reject), _vault(data))
+                found = rejects.whole(db_rejects.get(tx, reject), vault_of(db, data))
             found |= {key: rejects.hidden(found[key]) for key in ("record", "text") if key in found}
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
@@ -99,9 +96,10 @@ def export(
     from landbridge.jobs.db_rejects import Choice
     from landbridge.jobs.rejects import note_export, whole
 
-    vault, count, last = _vault(data), 0, 0
+    count, last = 0, 0
     partial = output.with_name(f"{output.name}.partial")
     with opened(data, database) as db:
+        vault = vault_of(db, data)
         with db.write() as tx:
             choice = Choice(job_id=db_jobs.get(tx, job).id, step=step, codes=code or ())
             note_export(tx, choice, by=who())
@@ -140,9 +138,3 @@ def replay(
         begun = start(tx, job, by=who(), choice=choice)
     for row in begun:
         typer.echo(row.id)
-
-
-def _vault(data: Path | None) -> Vault:
-    from landbridge.jobs.vault import Vault
-
-    return Vault.open(data_folder(data))

@@ -50,7 +50,7 @@ def show_template(
         facts += ["required"] if field.required and "default" not in field.schema else []
         facts += ["secret"] if field.is_secret else []
         facts += [f"default: {_shown(field.schema['default'])}"] if "default" in field.schema else []
-        facts += [f"when {other} is {' or '.join(map(str, wanted))}" for other, wanted in field.shown_when.items()]
+        facts += [f"when {other} is {_shown_condition(wanted)}" for other, wanted in field.shown_when.items()]
         typer.echo(f"\n  {field.name}  ({'; '.join(facts)})\n      {field.label}. {field.help}")
 
 
@@ -96,8 +96,8 @@ def _write(template: Template, filled: Filled, output: Path, *, force: bool) -> 
 def _lint(filled: Filled) -> int:
     from landbridge.components.catalogue import InstalledComponents
     from landbridge.dataflow import format_text
-    from landbridge.dataflow.lint import lint
     from landbridge.dataflow.problems import errors_of
+    from landbridge.engine.lint import lint
 
     problems = lint(filled.flow, InstalledComponents())
     typer.echo(format_text(problems))
@@ -112,6 +112,10 @@ def _document(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise typer.BadParameter(f"{file} must hold a JSON object", param_hint="--values")
     return document
+
+
+def _shown_condition(wanted: list[Any]) -> str:
+    return "given" if wanted == ["*"] else " or ".join(map(str, wanted))
 
 
 def _shown(value: Any) -> str:

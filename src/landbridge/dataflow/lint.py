@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path as FilePath
 from typing import Any
 
 from landbridge.dataflow import problems as codes
 from landbridge.dataflow.catalogue import Catalogue
 from landbridge.dataflow.file_names import check_file_names
-from landbridge.dataflow.model import Dataflow, Step, read_text
+from landbridge.dataflow.model import Dataflow, Step
 from landbridge.dataflow.parameters import check_params, check_resolved_params
 from landbridge.dataflow.plan import check_ends, check_graph, describe_steps
-from landbridge.dataflow.problems import CODES, DataflowError, Problem, error, errors_of, format_text, warning
+from landbridge.dataflow.problems import CODES, Problem, error, errors_of, format_text, warning
 from landbridge.dataflow.variables import (
     MASK,
     PLACEHOLDER,
@@ -30,7 +29,7 @@ from landbridge.errors import FlowError
 
 _LOWER_BRACKETS = re.compile(r"\[\[([A-Za-z]\w+)\]\]")
 
-__all__ = ["CODES", "Problem", "check_resolved", "errors_of", "format_text", "lint", "lint_file"]
+__all__ = ["CODES", "Problem", "check_resolved", "errors_of", "format_text", "lint"]
 
 
 def lint(flow: Dataflow | str | bytes, catalogue: Catalogue, *, source: str = "flow.json") -> list[Problem]:
@@ -68,15 +67,6 @@ def lint(flow: Dataflow | str | bytes, catalogue: Catalogue, *, source: str = "f
         problems += check_file_names(read, infos)
     problems += _out_of_place(read)
     return _in_order(problems, read)
-
-
-def lint_file(path: str | FilePath, catalogue: Catalogue) -> list[Problem]:
-    """As ``lint``, for a file; one that cannot be read is one problem. Never raises."""
-    try:
-        text = read_text(path)
-    except DataflowError as failure:
-        return list(failure.problems)
-    return lint(text, catalogue, source=str(path))
 
 
 def check_resolved(flow: Dataflow, catalogue: Catalogue) -> list[Problem]:

@@ -21,6 +21,8 @@ LogLevel = Literal["info", "error", "debug"]
 
 T = TypeVar("T")
 
+_ADDRESS: Final = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
+
 _ID_TO_COME: Final = "will be generated"
 """How the form's text for an id that the server has not given yet begins."""
 
@@ -183,7 +185,7 @@ class _Reader:
     def emails(self, *keys: str) -> tuple[str, ...]:
         """Addresses of both the API's and the form's key, each once."""
         none: tuple[str, ...] = ()
-        return tuple(dict.fromkeys(address for key in keys for address in self.value(key, _words, none)))
+        return tuple(dict.fromkeys(address for key in keys for address in self.value(key, _addresses, none)))
 
 
 def _spelling(document: Mapping[str, Any], key: str) -> str:
@@ -221,6 +223,13 @@ def _words(value: Any) -> tuple[str, ...]:
     if not isinstance(items, list) or any(isinstance(item, bool | dict | list) for item in items):
         raise ValueError("must be a list or a text with commas")
     return tuple(word for item in items if item is not None and (word := str(item).strip()))
+
+
+def _addresses(value: Any) -> tuple[str, ...]:
+    words = _words(value)
+    if any(not _ADDRESS.fullmatch(word) for word in words):
+        raise ValueError("must be e-mail addresses, such as ops@example.com, with commas between them")
+    return words
 
 
 def _time(value: Any) -> datetime:

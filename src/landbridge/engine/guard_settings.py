@@ -22,11 +22,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.alias_generators import to_camel
 
 from landbridge.dataflow.model import Dataflow
+from landbridge.dataflow.problems import Problem, error, warning
 from landbridge.engine.consent import ConsentField, Person
 from landbridge.errors import FlowError
 from landbridge.records.path import parse
 
 KEY: Final = "landbridge"
+CONSENT_OFF: Final = "LB-1752"
 
 
 class _Setting(BaseModel):
@@ -134,6 +136,11 @@ class FlowGuards:
         """The guards of one writer."""
         return self.steps.get(step, self.usual)
 
+    @property
+    def consent_is_off(self) -> bool:
+        """Whether a writer may undo opt-outs."""
+        return any(settings.consent.action == "off" for settings in (self.usual, *self.steps.values()))
+
     @classmethod
     def read(cls, flow: Dataflow) -> Self:
         """The guards that a dataflow states.
@@ -161,6 +168,19 @@ class FlowGuards:
         return cls(usual, overrides)
 
 
+def check(flow: Dataflow) -> list[Problem]:
+    """What is wrong or dangerous about the guards that a dataflow states."""
+    place = f"{KEY}.guards"
+    try:
+        guards = FlowGuards.read(flow)
+    except FlowError as failure:
+        return [error(failure.code, failure.message, field=place, hint=failure.hint)]
+    if not guards.consent_is_off:
+        return []
+    message = "the guard of consents is off: whoever has opted out may be opted in again"
+    return [warning(CONSENT_OFF, message, field=f"{place}.consent", hint='"action": "reject" leaves them out.')]
+
+
 OFF: Final = FlowGuards(
     GuardSettings(
         empty_source="never",
@@ -177,10 +197,10 @@ OFF: Final = FlowGuards(
 def _settings(stated: Mapping[str, Any], place: str) -> GuardSettings:
     try:
         return GuardSettings.model_validate(dict(stated))
-    except (ValidationError, FlowError) as error:
-        if isinstance(error, FlowError):
-            raise _not_understood(place, error.message) from None
-        first = error.errors(include_input=False, include_url=False)[0]
+    except (ValidationError, FlowError) as failure:
+        if isinstance(failure, FlowError):
+            raise _not_understood(place, failure.message) from None
+        first = failure.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"] if isinstance(part, str) and part.isidentifier())
         raise _not_understood(f"{place}.{where}" if where else place, first["msg"]) from None
 

@@ -122,7 +122,8 @@ async def work_on_split(task: SplitTask) -> dict[str, Any]:
         return {"status": "succeeded"}
     # A process that was taken for dead may still work on the split: each has a folder of its own until it is done.
     folder = Path(f"{task.folder}.{secrets.token_hex(6)}")
-    await anyio.to_thread.run_sync(partial(folder.mkdir, parents=True, mode=0o700))
+    # Not those above it: when they are gone, so is the job, and nothing of it must come back.
+    await anyio.to_thread.run_sync(partial(folder.mkdir, mode=0o700))
     try:
         return await _run_part(task, folder)
     finally:

@@ -7,7 +7,6 @@ All statements are in the modules ``db_*``, as functions that take the connectio
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from landbridge.errors import FlowError, LandbridgeError, StorageError
 from landbridge.jobs.db_tables import change
+from landbridge.jobs.private import private_file
 
 T = TypeVar("T")
 
@@ -215,7 +215,7 @@ def _file_engine(folder: Path) -> sa.Engine:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder.absolute() / FILE_NAME
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # it holds personal data
+        private_file(file)
     except OSError as error:
         raise unusable(f"{folder}: {error.strerror or error}") from error
     engine = sa.create_engine(

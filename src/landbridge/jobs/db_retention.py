@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_jobs import ENDED, JobStatus
-from landbridge.jobs.db_tables import audit, dataflow, job, job_trace, reject, scheduling, token, worker
+from landbridge.jobs.db_splits import SplitState
+from landbridge.jobs.db_tables import audit, dataflow, job, job_split, job_trace, reject, scheduling, token, worker
 from landbridge.jobs.db_workers import WorkerStatus
 
 PART = 500
@@ -84,11 +85,12 @@ def remove_dataflows(tx: Transaction, before: datetime) -> int:
 
 
 def unfinished_journals(tx: Transaction, names: Sequence[str], *, failed_after: datetime) -> set[str]:
-    """Which of these journals a job needs: one that has not ended, or that failed after an instant."""
+    """Which of these journals a job needs: one that has not ended, has parts at work, or failed after an instant."""
     wanted = sa.select(job.c.journal).where(
         job.c.journal.in_(names),
         sa.or_(
             job.c.status.not_in(ENDED),
+            sa.exists().where(job_split.c.job_id == job.c.id, job_split.c.state == SplitState.RUNNING),
             sa.and_(job.c.status == JobStatus.FAILED, job.c.ended >= failed_after),
         ),
     )

@@ -74,29 +74,49 @@ def put(tx: Transaction, job_id: str, *, total: int, done: Collection[int]) -> N
         tx.execute(_change(job_id, done).values(state=SplitState.DONE, error=None))
 
 
-def waiting(tx: Transaction, *, limit: int) -> Sequence[tuple[str, int, str]]:
-    """Job, number and journal of splits that nobody works on, those of the oldest job first."""
+def offered(tx: Transaction) -> Sequence[tuple[str, str]]:
+    """Job and journal of the running jobs that have splits which nobody works on.
+
+    Those come first that the fewest workers work for, and of these the oldest: a large job does not hold up others.
+    """
+    busy = sa.func.count().filter(table.c.state == SplitState.RUNNING)
     rows = tx.execute(
-        sa.select(table.c.job_id, table.c.number, jobs.c.journal)
+        sa.select(table.c.job_id, jobs.c.journal)
         .join(jobs, jobs.c.id == table.c.job_id)
-        .where(table.c.state == SplitState.WAITING, jobs.c.status == JobStatus.RUNNING)
-        .order_by(jobs.c.started, table.c.job_id, table.c.number)
-        .limit(limit)
+        .where(table.c.state.in_((SplitState.WAITING, SplitState.RUNNING)), jobs.c.status == JobStatus.RUNNING)
+        .group_by(table.c.job_id, jobs.c.journal, jobs.c.started)
+        .having(sa.func.count().filter(table.c.state == SplitState.WAITING) > 0)
+        .order_by(busy, jobs.c.started, table.c.job_id)
     )
-    return [(row.job_id, row.number, row.journal) for row in rows]
+    return [(row.job_id, row.journal) for row in rows]
 
 
-def claim(tx: Transaction, job_id: str, number: int, *, worker_id: str) -> Claim | None:
-    """Take a split; None when another worker was quicker, or when this one is believed dead."""
+def claim(tx: Transaction, job_id: str, *, worker_id: str) -> Claim | None:
+    """Take the next split of a job.
+
+    Returns:
+        None when there is none left, when the job does not run any more, or when this worker is believed dead.
+    """
+    # Locked, so that a job cannot end between this look and the claim: nobody would wait for that split.
+    runs = sa.select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING)
+    if tx.execute(runs.with_for_update(read=True)).first() is None:
+        return None
     # Whoever takes over from a worker releases its splits once: it must not claim any after that.
     is_active = sa.exists().where(workers_table.c.id == worker_id, workers_table.c.status == WorkerStatus.ACTIVE)
-    taken = tx.execute(
-        _change(job_id, [number])
-        .where(table.c.state == SplitState.WAITING, is_active)
-        .values(state=SplitState.RUNNING, worker_id=worker_id, attempt=table.c.attempt + 1, started=now(tx))
-    )
-    if not taken.rowcount:
+    number = tx.execute(
+        sa.select(table.c.number)
+        .where(table.c.job_id == job_id, table.c.state == SplitState.WAITING, is_active)
+        .order_by(table.c.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).scalar()
+    if number is None:
         return None
+    tx.execute(
+        _change(job_id, [number]).values(
+            state=SplitState.RUNNING, worker_id=worker_id, attempt=table.c.attempt + 1, started=now(tx)
+        )
+    )
     return Claim(job_id, number, tx.execute(_of(job_id).where(table.c.number == number)).one().attempt)
 
 

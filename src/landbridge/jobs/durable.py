@@ -14,6 +14,8 @@ from typing import Final
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
+from landbridge.jobs.private import private_file
+
 FILE_NAME: Final = "queue.db"
 
 _QUEUE: Final = "jobs"
@@ -43,7 +45,11 @@ class DurableQueue:
     """
 
     def __init__(self, place: Path | str, *, worker_id: str, slots: int, work: Callable[[str], None]) -> None:
-        url = place if isinstance(place, str) else f"sqlite:///{place.absolute() / FILE_NAME}"
+        if isinstance(place, str):
+            url = place
+        else:
+            private_file(place / FILE_NAME)
+            url = f"sqlite:///{place.absolute() / FILE_NAME}"
         config: DBOSConfig = {
             "name": _APP,
             "system_database_url": url.replace("postgres://", "postgresql://", 1),

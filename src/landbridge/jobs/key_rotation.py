@@ -12,6 +12,7 @@ from landbridge.errors import StorageError
 from landbridge.jobs import db_audit, db_sealed, db_workers, vault
 from landbridge.jobs.db import Database, now
 from landbridge.jobs.db_workers import WorkerStatus
+from landbridge.jobs.key_check import opened_vault
 from landbridge.jobs.vault import KEY_VARIABLE, Vault
 
 _ALIVE: Final = timedelta(seconds=60)
@@ -43,7 +44,7 @@ def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None =
                 f"{KEY_VARIABLE} holds one key, so there is no new one to seal with",
                 hint="Put a new key and a comma before it, for all services and workers. Then repeat this.",
             )
-        return _seal_anew(database, Vault(given), by=by)
+        return _seal_anew(database, opened_vault(database, folder, environ), by=by)
     with database.read() as tx:
         recent = now(tx) - _ALIVE
         living = [worker for worker in db_workers.listing(tx) if worker.status is not WorkerStatus.STOPPED]
@@ -54,6 +55,7 @@ def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None =
             f"a worker is running on {running[0]} with the old key",
             hint="Stop all services and workers, and repeat this. After a crash, wait a minute.",
         )
+    opened_vault(database, folder, environ)  # or there would be two keys, and none that opens anything
     vault.put_new_key_first(folder)
     count = _seal_anew(database, Vault.open(folder, environ), by=by)
     vault.keep_first_key(folder)

@@ -10,6 +10,7 @@ from typing import Any
 from landbridge.jobs import db_audit, db_rejects
 from landbridge.jobs.db import Database, Transaction
 from landbridge.jobs.db_rejects import Choice, NewReject, RejectRow
+from landbridge.jobs.key_check import opened_vault
 from landbridge.jobs.vault import Vault
 
 
@@ -77,8 +78,8 @@ class DatabaseRejects:
 
     def _opened(self) -> tuple[Database, Vault]:
         if self._database is None or self._vault is None:
-            self._vault = Vault.open(self._data)
             self._database = Database.open(self._place)
+            self._vault = opened_vault(self._database, self._data)
         return self._database, self._vault
 
 

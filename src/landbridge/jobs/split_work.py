@@ -25,7 +25,6 @@ from landbridge.jobs.messages import Done, FromJob, Line, Refused
 from landbridge.jobs.surroundings import Surroundings
 
 _LOG = logging.getLogger("landbridge.jobs")
-_LOOK_AT: Final = 50
 _JOB_CHECK_S: Final = 1.0
 _LOST_CHECK_S: Final = 2.0
 """How often to look for splits that no thread works on."""
@@ -118,11 +117,11 @@ class SplitWork:
     def _claim(self) -> Claim | None:
         """Take a split of a job whose folder this worker sees."""
         with self._all.database.read() as tx:
-            waiting = db_splits.waiting(tx, limit=_LOOK_AT)
-        for job_id, number, journal in waiting:
+            offered = db_splits.offered(tx)
+        for job_id, journal in offered:
             if (self._all.journals / journal / division.FOLDER).exists():
                 with self._all.database.write() as tx:
-                    claim = db_splits.claim(tx, job_id, number, worker_id=self._all.worker_id)
+                    claim = db_splits.claim(tx, job_id, worker_id=self._all.worker_id)
                 if claim is not None:
                     return claim
         return None

@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -14,7 +15,7 @@ from landbridge import __version__
 from landbridge.engine.failures import DIED, STALLED
 from landbridge.engine.journal import IN_USE
 from landbridge.errors import LandbridgeError, StorageError
-from landbridge.jobs import db_approvals, db_jobs, db_progress, db_totals, delta
+from landbridge.jobs import db_approvals, db_jobs, db_progress, db_splits, db_totals, delta
 from landbridge.jobs.child_process import ChildProcess
 from landbridge.jobs.db import AWAY, Transaction, now
 from landbridge.jobs.db_jobs import ENDED, Ending, JobRow, JobStatus
@@ -29,6 +30,8 @@ _BUSY_TIMEOUT_S: Final = 120.0
 _END_ATTEMPTS: Final = 10
 _END_WAIT_S: Final = 2.0
 _STOP_TIMEOUT_S: Final = 30.0
+_PARTS_TIMEOUT_S: Final = 30.0
+_PARTS_LOOK_S: Final = 0.1
 _MAX_DEATHS: Final = 3
 _STATUS: Final = {
     "succeeded": JobStatus.SUCCEEDED,
@@ -320,10 +323,26 @@ class Supervision:
         _LOG.info('job %s of "%s": %s', row.id, row.dataflow_name, ending.status, extra=facts)
         for tell in self._all.told:
             tell(row.id)
-        if ending.status in _JOURNAL_IS_DONE:
+        if ending.status in _JOURNAL_IS_DONE and self._parts_have_ended(row):
             shutil.rmtree(self._all.journals / row.journal, ignore_errors=True)
             self._all.chosen_files(row).unlink(missing_ok=True)
         return True
+
+    def _parts_have_ended(self, row: JobRow) -> bool:
+        """Wait until nobody works on a part of the job any more: its journal is where parts write.
+
+        Since the end is recorded no part is begun, and workers end those that run. Where one does not within reach,
+        the journal is left to the sweep (see ``retention``).
+        """
+        ends = monotonic() + _PARTS_TIMEOUT_S
+        while row.options.splits and not self._taken_away:
+            with suppress(StorageError), self._all.database.read() as tx:
+                if not db_splits.running(tx, row.id):
+                    break
+            if monotonic() > ends:
+                return False
+            time.sleep(_PARTS_LOOK_S)
+        return not self._taken_away
 
     def _trace(self, row: JobRow, level: TraceLevel, message: str) -> None:
         with self._all.database.write() as tx:

@@ -25,11 +25,12 @@ from landbridge.jobs import child_process, db_jobs, db_splits, db_workers, reten
 from landbridge.jobs.db import Database, exclusive
 from landbridge.jobs.documents import Documents
 from landbridge.jobs.durable import DurableQueue, HandedBack
+from landbridge.jobs.key_check import service_vault
 from landbridge.jobs.limits import Limits
+from landbridge.jobs.private import private_folder
 from landbridge.jobs.split_work import SplitWork
 from landbridge.jobs.supervision import Supervision
 from landbridge.jobs.surroundings import AfterJob, Surroundings, Told
-from landbridge.jobs.vault import Vault
 
 _LOG = logging.getLogger("landbridge.jobs")
 _ROUND_S: Final = 0.5
@@ -91,7 +92,7 @@ class Worker:
         self._surroundings = Surroundings(
             database=database,
             place=place,
-            documents=Documents(Vault.open(data)),
+            documents=Documents(service_vault(database, data)),
             data=data,
             worker_id=self.id,
             host=self._host,
@@ -101,6 +102,7 @@ class Worker:
             told=told,
             owned_until=self._owned_until,
         )
+        private_folder(self._surroundings.journals)
         self._queue = DurableQueue(place, worker_id=self.id, slots=self.settings.slots, work=self._work)
         self._splits = SplitWork(self._surroundings, slots=self.settings.slots)
         self._running: dict[str, Supervision] = {}

@@ -26,7 +26,7 @@ FaultKind = Literal[
 - ``rate_limit``: too many calls in a while.
 - ``partial_failure``: some records of a call or file are refused, the others are taken.
 - ``lost_reply``: the work is done and the connection is cut in the middle of the reply.
-- ``slow_job``: a job needs ``delay_s`` longer.
+- ``slow_job``: a job needs ``delay_s`` longer; where a vendor has few jobs, a call may, too.
 - ``broken_file``: a file that the vendor writes or reads is cut off.
 - ``late_file``: the file that tells that another one is complete comes ``delay_s`` later.
 """

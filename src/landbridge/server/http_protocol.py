@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import socket
+import struct
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar, Final, Literal, cast
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from landbridge.server.api.problems import BUSY, MEDIA_TYPE
 
 _RETRY_AFTER_S: Final = 5
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _LOG: Final = logging.getLogger("landbridge.service")
 
 Phase = Literal["headers", "body"]
@@ -128,6 +130,8 @@ class _Connection(H11Protocol):
 
     def _cut(self, reason: str) -> None:
         _LOG.debug("a connection was cut: %s in time", reason)
+        # Else the system would keep what was not read, and go on offering it to the client.
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
 
@@ -137,10 +141,13 @@ def protocol(limits: ConnectionLimits) -> type[asyncio.Protocol]:
 
 
 def hold_to(listening: socket.socket, limits: ConnectionLimits) -> None:
-    """Let the system end connections of a listening socket whose other side takes nothing, where it can."""
+    """Let the system end connections of a listening socket whose other side takes nothing, where it can.
+
+    It counts what the service has handed to it already; so it comes later.
+    """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None:
-        listening.setsockopt(socket.IPPROTO_TCP, option, int(limits.write_timeout_s * 1000))
+        listening.setsockopt(socket.IPPROTO_TCP, option, int(limits.write_timeout_s * 2000))
 
 
 def _full() -> bytes:

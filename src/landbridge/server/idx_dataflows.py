@@ -15,11 +15,12 @@ from typing import Final
 from landbridge.dataflow import Dataflow
 from landbridge.dataflow.model import JsonObject
 from landbridge.dataflow.problems import errors_of
-from landbridge.errors import FlowError
+from landbridge.errors import AccessRefused, FlowError
 from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.jobs import db_dataflows, db_idx, db_schedules
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_dataflows import Content, DataflowRow, Kind, VersionRow
+from landbridge.server.consent_rule import check_consent_guard
 from landbridge.server.idx_calls import Call, Method, identifier, method, refused, without
 from landbridge.server.idx_records import OWNED_BY_SERVICE, dataflow_record
 
@@ -47,6 +48,7 @@ def _create(call: Call, *, kind: Kind) -> Payload:
     with call.database.write() as tx:
         published = _published(tx, call, document, flow) if kind == "draft" else None
         before = db_dataflows.version(tx, published.id) if published else None
+        _check_consent(call, flow, before)
         content = call.documents.content(flow, before=before)
         row = db_dataflows.add(tx, content, by=call.by, kind=kind, draft_of=published.id if published else None)
     return {"id": row.id}
@@ -72,6 +74,7 @@ def _set(call: Call, *, kind: Kind) -> Payload:
     with call.database.write() as tx:
         row = _own(tx, call, call.id_in(document), kind=kind)
         before = db_dataflows.version(tx, row.id)
+        _check_consent(call, flow, before)
         content = call.documents.content(flow, before=before)
         if _is_same(call, before, content):
             raise ApiError(403200, "dataflow has not changed")
@@ -106,13 +109,27 @@ def _own(tx: Transaction, call: Call, id: str, *, kind: Kind | None = None) -> D
 
 def _flow(call: Call, document: JsonObject) -> Dataflow:
     """The dataflow that a client sent, as the site's own."""
-    own = without(document, OWNED_BY_SERVICE) | {"apiKey": call.site.api_key}
+    sent = without(document, _ENVELOPE) if _is_reply(document) else document
+    own = without(sent, OWNED_BY_SERVICE) | {"apiKey": call.site.api_key}
     flow, problems = Dataflow.from_json(own)
     if errors_of(problems):
         raise refused(problems, parameter="data")
     if not flow.name:
         raise missing("data.name")
     return flow
+
+
+def _check_consent(call: Call, flow: Dataflow, before: VersionRow | None) -> None:
+    """What takes an admin is not for the application of a site, which has no role."""
+    try:
+        check_consent_guard(flow, None if before is None else call.documents.masked(before))
+    except AccessRefused as error:
+        raise ApiError(403007, error.message) from error
+
+
+def _is_reply(document: JsonObject) -> bool:
+    """Whether a client sends back all of what getDataflow has answered."""
+    return {"callid", "errorcode"} <= {key.lower() for key in document}
 
 
 def _published(tx: Transaction, call: Call, document: JsonObject, flow: Dataflow) -> DataflowRow | None:

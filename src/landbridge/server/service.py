@@ -28,10 +28,10 @@ from landbridge.errors import ConnectionFailed, FlowError, StorageError
 from landbridge.jobs import alerts
 from landbridge.jobs.alert_delivery import AlertDelivery
 from landbridge.jobs.db import Database, unusable
+from landbridge.jobs.key_check import service_vault
 from landbridge.jobs.schedules import Scheduler
 from landbridge.jobs.surroundings import Told
 from landbridge.jobs.tokens import SessionLife
-from landbridge.jobs.vault import Vault
 from landbridge.jobs.worker import Worker, WorkerSettings
 from landbridge.server import api, idx, metrics
 from landbridge.server.gate import Gate
@@ -109,7 +109,7 @@ class Service:
     def __init__(self, settings: ServiceSettings, database: Database, *, told: Sequence[Told] = ()) -> None:
         self.settings = settings
         self.database = database
-        self.vault = Vault.open(settings.data)
+        self.vault = service_vault(database, settings.data)
         place = settings.database or settings.data
         self.worker = Worker(
             database, place, data=settings.data, settings=settings.worker, after_job=[alerts.job_ended], told=told
@@ -152,7 +152,7 @@ def make_app(service: Service, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
     app.include_router(_health(service))
     for router in routers:
         app.include_router(router)
-    api.install(app, database=service.database, vault=service.vault)
+    api.install(app, database=service.database, vault=service.vault, data=service.settings.data)
     app.include_router(metrics.router)
     app.state.logins = Logins(service.database, life=service.settings.sessions)
     # The last one is the first to see a request.
@@ -175,7 +175,8 @@ def running(settings: ServiceSettings, *, routers: Sequence[APIRouter] = ()) -> 
     """Run a service for the length of a ``with`` block.
 
     Raises:
-        StorageError: LB-7502, another service uses the data folder; LB-7501, the database cannot be used.
+        StorageError: LB-7502, another service uses the data folder; LB-7501, the database cannot be used; LB-7505, the
+            key of what is sealed there is missing, or another one.
         ConnectionFailed: LB-2903, the port cannot be used.
         FlowError: LB-1783, other machines would reach it without encryption; LB-1784, its certificate cannot be used.
     """

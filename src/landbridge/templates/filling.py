@@ -4,9 +4,10 @@
 field pairs, ``{{name|joined}}`` is a list as one text, and ``{{name|purpose}}`` the name of the consent that a field
 tells, as guards know it.
 
-A step with ``when`` is left out where the form has other values (``"*"`` in place of values: none at all), and the
-steps before it lead to those behind it. A step with ``branchWhen`` is the first of a branch: where it is left out,
-nothing leads to what is behind it. In a list or object ``{"when": …, "value": …}`` is a member that may be left out.
+A step with ``when`` is left out where the form has other values (``"*"`` in place of values: none at all;
+``"preferences.*"`` among them: none that begins so), and the steps before it lead to those behind it. A step with
+``branchWhen`` is the first of a branch: where it is left out, nothing leads to what is behind it. In a list or object
+``{"when": …, "value": …}`` is a member that may be left out.
 """
 
 from __future__ import annotations

@@ -195,9 +195,12 @@ class Form:
 
 
 def is_one_of(value: Any, wanted: Sequence[Any]) -> bool:
-    """Whether a value is among those of a condition; one that ends with ``*`` stands for all texts that begin so."""
+    """Whether a value is among those of a condition; one that ends with ``*`` stands for all texts that begin so.
+
+    ``"*"`` alone is any text but an empty one.
+    """
     beginnings = tuple(each.removesuffix("*") for each in wanted if isinstance(each, str) and each.endswith("*"))
-    return value in wanted or (isinstance(value, str) and value.startswith(beginnings))
+    return value in wanted or (isinstance(value, str) and value != "" and value.startswith(beginnings))
 
 
 def pairs_of(text: str) -> Iterator[dict[str, str]]:

@@ -203,6 +203,19 @@ def test_a_token_that_would_be_too_much_is_not_made(house, role, wanted):
     assert (reply.status, reply.code) == (422, "LB-8027")
 
 
+def test_an_admin_makes_the_token_of_a_program_that_cannot_log_in(house):
+    admin, _ = house.browser("admin")
+    robot = admin.post("/users", {"email": f"{secrets.token_hex(4)}@robots.example", "role": "operator"}).json
+    made = admin.post("/tokens", {"name": "deploy", "userId": robot["id"], "days": 1})
+    assert (made.status, made.json["email"]) == (201, robot["email"])
+    who = Api(house.url, token=made.json["secret"]).get("/session").json
+    assert (who["user"]["id"], who["role"]) == (robot["id"], "operator")
+    assert admin.post("/tokens", {"name": "x", "userId": robot["id"], "role": "admin"}).code == "LB-8027"
+    assert admin.post("/tokens", {"name": "x", "userId": "nobody"}).code == "LB-8024"
+    editor, _ = house.browser("editor")
+    assert editor.post("/tokens", {"name": "x", "userId": robot["id"]}).code == "LB-8002"
+
+
 def test_an_admin_may_make_a_token_that_never_expires(house):
     browser, _ = house.browser("admin")
     assert browser.post("/tokens", {"name": "for ever", "days": None}).json["expires"] is None

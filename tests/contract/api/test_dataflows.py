@@ -263,3 +263,30 @@ def test_far_sides_are_tested_without_sending_anything(api, tmp_path):
     assert [(each["step"], each["verdict"]) for each in found["findings"]] == [("in", "ok"), ("out", "failed")]
     assert not found["ok"]
     assert api.post(f"/dataflows/{flow}/check").status == 422, "a placeholder is open"
+
+
+def unguarded(name, **more):
+    return lines(name=name, landbridge={"guards": {"consent": {"action": "off"}}}, **more)
+
+
+def test_nobody_but_an_admin_lets_a_dataflow_undo_opt_outs(api, service):
+    editor = service.api("editor")
+    refused = editor.post("/dataflows", unguarded("by an editor"))
+    assert (refused.status, refused.code) == (403, "LB-8002")
+    guarded = editor.post("/dataflows", lines(name="guarded")).json
+    place = f"/dataflows/{guarded['id']}"
+    steps = {"landbridge": {"guards": {"steps": {"write": {"consent": {"action": "off"}}}}}}
+    write = {"steps": [{"id": "write", "type": "datasource.write.local", "params": {"path": "/x"}}]}
+    assert editor("PUT", place, guarded["document"] | write | steps, headers=ANY).code == "LB-8002"
+
+    allowed = api.post("/dataflows", unguarded("by an admin")).json
+    place = f"/dataflows/{allowed['id']}"
+    found = [each["code"] for each in editor.get(f"{place}/lint").json["problems"]]
+    assert "LB-1752" in found, "everybody who lints it is warned"
+    changed = editor("PUT", place, allowed["document"] | {"description": "other"}, headers=ANY)
+    assert changed.status == 200, "what an admin has allowed stays allowed"
+
+    draft = api.post(f"/dataflows?kind=draft&draftOf={guarded['id']}", unguarded("guarded")).json["id"]
+    published = editor("POST", f"/dataflows/{draft}/publish", headers=ANY)
+    assert published.code == "LB-8002"
+    assert api("POST", f"/dataflows/{draft}/publish", headers=ANY).status == 200

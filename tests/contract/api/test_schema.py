@@ -28,6 +28,8 @@ SETTINGS = settings(
 LEFT_OUT = {
     "followAll": "it has no end",
     "followJob": "its end is that of the job",
+    "showOfferedHostKey": "it asks whatever server is named",
+    "pinHostKey": "as the above",
     "logIn": "too many wrong logins are refused for a while",
     "setUp": "as the above",
 }

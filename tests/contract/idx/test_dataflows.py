@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from landbridge.jobs import db_dataflows
-from tests.contract.idx.flows import MASK, export
+from tests.contract.idx.flows import MASK, export, lines
 
 
 def create(client, **more):
@@ -240,3 +240,18 @@ def password_of(service, flow_id):
     with service.state.database.read() as tx:
         flow = service.state.documents.whole(db_dataflows.version(tx, flow_id))
     return flow.step("write").params["password"]
+
+
+def test_the_application_of_a_site_cannot_let_a_dataflow_undo_opt_outs(client):
+    off = {"landbridge": {"guards": {"consent": {"action": "off"}}}}
+    assert client("idx.createDataflow", data=lines(**off))["errorCode"] == 403007
+    flow = client.ok("idx.createDataflow", data=lines())["id"]
+    assert client("idx.setDataflow", data=lines(id=flow, **off))["errorCode"] == 403007
+
+
+def test_all_of_a_reply_may_be_sent_back(client):
+    flow = client.ok("idx.createDataflow", data=export(name="sent back", time="its own"))["id"]
+    reply = client.ok("idx.getDataflow", id=flow)
+    assert client("idx.setDataflow", data=reply | {"description": "new"})["version"] == 2
+    (stored,) = client.ok("idx.search", query=f"SELECT * FROM dataflow WHERE id = '{flow}'")["result"]
+    assert not {"callId", "errorCode", "statusCode"} & stored.keys()

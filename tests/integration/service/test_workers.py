@@ -7,7 +7,6 @@ import time
 
 from landbridge.jobs import db_progress
 from landbridge.jobs.db_jobs import JobStatus
-from tests.integration.command import step
 from tests.integration.service.parts import PEOPLE, RUNNING, UNIT, local_flow, slow_flow, wait_until
 from tests.servers.landbridge_service import State, is_running
 
@@ -27,16 +26,6 @@ def test_a_port_in_use_is_an_error(folder, command, common):
 def test_a_worker_needs_a_shared_database(command):
     outcome = command("worker")
     assert (outcome.code, "[LB-1704]" in outcome.err) == (1, True)
-
-
-def test_another_key_does_not_open_what_was_sealed(folder, command, serve, state):
-    document = local_flow(folder)
-    document["steps"][3] = step("write", "datasource.write.sftp", host="127.0.0.1", username="u", password="secret")
-    flow = state.add_flow(document)
-    (folder / "data" / "key").unlink()
-    serve()
-    job = state.wait_for(state.start(flow))
-    assert (job.status, job.error["code"]) == (JobStatus.FAILED, "LB-7505")
 
 
 def test_a_locked_database_is_waited_for(folder, serve, state):

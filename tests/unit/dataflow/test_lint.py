@@ -8,8 +8,9 @@ from hypothesis import given, settings, strategies as st
 
 from landbridge.components.params import ComponentParams, Param
 from landbridge.dataflow import CODES, ComponentInfo, Dataflow, Step, format_text, problems as codes
-from landbridge.dataflow.lint import check_resolved, lint, lint_file
+from landbridge.dataflow.lint import check_resolved, lint
 from landbridge.dataflow.parameters import check_params, secret_values
+from landbridge.engine.lint import lint_file
 from landbridge.errors import FlowError
 from tests.unit.dataflow.small_catalogue import DsvParams, SmallCatalogue, export_flow, step
 from tests.unit.dataflow.test_model import JSON

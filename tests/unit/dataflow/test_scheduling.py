@@ -130,3 +130,9 @@ def test_a_changed_scheduling_is_read_back_the_same():
         enabled=False,
     )
     assert replace(Scheduling.load(changed.dump()), raw={}) == replace(changed, raw={})
+
+
+@pytest.mark.parametrize("addresses", ["nonsense", "a@example.com; b@example.com", ["a@example.com", "b"]])
+def test_what_is_no_address_is_told_before_nobody_is_told_of_a_failure(addresses):
+    with pytest.raises(DataflowError, match=r"failureEmailNotification must be e-mail addresses"):
+        load(failureEmailNotification=addresses)

@@ -82,7 +82,10 @@ async def run_import(
     Raises:
         ImportFailed: Nothing was imported.
     """
-    content = frame.broken("import", files.data.read_bytes())
+    try:
+        content = frame.broken("import", files.data.read_bytes())
+    except FileNotFoundError:
+        raise ImportFailed("the file is gone") from None
     try:
         text = unpacked(content, job.packing).decode(job.charset)
     except (Unpackable, UnicodeDecodeError) as error:

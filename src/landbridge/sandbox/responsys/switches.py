@@ -19,6 +19,8 @@ class Switches:
             EMAIL_PERMISSION_STATUS_ says nothing either way.
         archives: An imported file is kept in ``archive``.
         feed_zone: Time zone of the dates in event feeds; UTC by one who looked.
+        first_row_counts: Of several rows with one key in a call to a supplemental table the first one counts; otherwise
+            the last one does.
         empty_feeds: A feed without events leaves a file that holds the names of its columns only.
     """
 
@@ -31,3 +33,4 @@ class Switches:
     archives: bool = True
     feed_zone: str = "UTC"
     empty_feeds: bool = False
+    first_row_counts: bool = False

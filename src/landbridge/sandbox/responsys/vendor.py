@@ -291,12 +291,16 @@ class Responsys(Vendor):
         names, rows = checked_rows(body.get("recordData"), None)
         if any(key not in names for key in SUPPLEMENTAL_KEYS):
             raise Refused("INVALID_PARAMETER", "a field of the primary key is missing")
-        results = []
+        results: list[list[str]] = []
+        seen: set[str] = set()
         for row in rows:
             whole = dict(zip(names, row, strict=True))
             key = _row_key([whole[name] for name in SUPPLEMENTAL_KEYS])
-            self.supplemental[key] = {**self.supplemental.get(key, {}), **whole}
             results.append([""])
+            if key in seen and self.switches.first_row_counts:
+                continue
+            seen.add(key)
+            self.supplemental[key] = {**self.supplemental.get(key, {}), **whole}
         return {"recordData": _data([""], results)}
 
     def _delete_row(self, request: Request, body: Body) -> Any:

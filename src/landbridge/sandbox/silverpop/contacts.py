@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from landbridge.sandbox.silverpop.databases import EMAIL, Database, is_email
@@ -32,6 +32,9 @@ def add_recipient(vendor: Silverpop, request: Element) -> Result:
     if update and not sync and not database.keys:
         raise Fault("This list has no unique key: SYNC_FIELDS are required when UPDATE_IF_FOUND is true.")
     stored = database.checked(values)
+    joined = [(each.text or "").strip() for each in request.iterfind("CONTACT_LISTS/*")]
+    for each in joined:
+        _known_contact_list(vendor, each)
     found = database.matches(sync or _key_values(database, values)) if sync or database.keys else []
     if found and not update:
         raise Fault(f"Error Adding Recipient: |{values.get(EMAIL, '')}|")
@@ -46,6 +49,8 @@ def add_recipient(vendor: Silverpop, request: Element) -> Result:
     else:
         opted_in = int(origin) == OPTED_IN_BY_CONTACT or vendor.switches.added_contacts_are_opted_in
         number = database.insert(stored, opted_in=opted_in, details=details, created_from=int(origin))
+    for each in joined:
+        _join(vendor, each, number)
     return Result(_about(vendor, RecipientId=number))
 
 
@@ -143,17 +148,14 @@ def create_contact_list(vendor: Silverpop, request: Element) -> Result:
 def add_contact_to_contact_list(vendor: Silverpop, request: Element) -> Result:
     """AddContactToContactList."""
     number = text_of(request, "CONTACT_LIST_ID")
-    if number not in vendor.contact_lists:
-        raise Fault(f"List with id {number} Does Not Exist", 108)
-    facts = vendor.contact_lists[number]
-    database = vendor.databases[facts["database"]]
+    database = vendor.databases[_known_contact_list(vendor, number)["database"]]
     contact = text_of(request, "CONTACT_ID")
     if not contact:
         found = database.matches(named_values(request, "COLUMN"))
         contact = found[0] if found else ""
     if contact not in database.contacts:
         raise Fault(_NOT_A_MEMBER, 128)
-    vendor.contact_lists[number] = {**facts, "members": [*dict.fromkeys([*facts["members"], contact])]}
+    _join(vendor, number, contact)
     return Result("")
 
 
@@ -164,6 +166,19 @@ def short_date(iso: str | None, zone: str) -> str:
     moment = datetime.fromisoformat(iso).astimezone(ZoneInfo(zone))
     half = "AM" if moment.hour < 12 else "PM"  # noqa: PLR2004 - noon
     return f"{moment.month}/{moment.day}/{moment:%y} {moment.hour % 12 or 12}:{moment:%M} {half}"
+
+
+def _known_contact_list(vendor: Silverpop, number: str) -> dict[str, Any]:
+    if number not in vendor.contact_lists:
+        raise Fault(f"List with id {number} Does Not Exist", 108)
+    found: dict[str, Any] = vendor.contact_lists[number]
+    return found
+
+
+def _join(vendor: Silverpop, number: str, contact: str) -> None:
+    """Put a contact on a contact list."""
+    facts = _known_contact_list(vendor, number)
+    vendor.contact_lists[number] = {**facts, "members": [*dict.fromkeys([*facts["members"], contact])]}
 
 
 def _about(vendor: Silverpop, **facts: str) -> str:

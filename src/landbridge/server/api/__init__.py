@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -23,6 +24,7 @@ from landbridge.server.api import (
     delta,
     events,
     jobs,
+    keys,
     openapi,
     problems,
     rejects,
@@ -59,6 +61,7 @@ _PARTS: Final = (
     rejects,
     schedulings,
     connections,
+    keys,
     components,
     templates,
     alerts,
@@ -68,18 +71,20 @@ _PARTS: Final = (
 """In the order of the description."""
 
 
-def install(app: FastAPI, *, database: Database, vault: Vault) -> None:
+def install(app: FastAPI, *, database: Database, vault: Vault, data: Path) -> None:
     """Let an application answer the API.
 
     Args:
         app: The application; who calls is found out before it (see ``server.gate``).
         database: What the API shows and changes.
         vault: Opens and seals secrets.
+        data: The data folder.
     """
     app.state.threads = Threads()
     app.state.tests = Tests()
+    app.state.rotations = Threads(1, timeout_s=keys.ROTATION_TIMEOUT_S, max_waiting=1)
     app.state.feed = Feed(database, app.state.threads)
-    app.state.place = Place(database, vault, Documents(vault))
+    app.state.place = Place(database, vault, Documents(vault), data)
     problems.install(app)
     app.add_exception_handler(NotModified, _not_modified)
     app.include_router(router())

@@ -16,19 +16,21 @@ from pydantic import Field
 
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import Dataflow
-from landbridge.dataflow.lint import lint
 from landbridge.dataflow.problems import DataflowError, Problem, errors_of
+from landbridge.engine.lint import lint
 from landbridge.errors import FlowError
 from landbridge.jobs import db_dataflows, db_idx, db_revisions, db_schedules, flows
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_dataflows import DataflowRow, Kind, VersionRow
+from landbridge.jobs.roles import Caller, Role
 from landbridge.server.api.access import Editor, Viewer
 from landbridge.server.api.etags import Base, BasedOn, Tags
 from landbridge.server.api.pages import NamePlace, Page, Pages
-from landbridge.server.api.place import Here
+from landbridge.server.api.place import Here, Place
 from landbridge.server.api.problems import INVALID_REQUEST, FindingShown, unprocessable
 from landbridge.server.api.routing import Routes
 from landbridge.server.api.shapes import JsonObject, Key, Shown
+from landbridge.server.consent_rule import check_consent_guard
 
 router = Routes(tag="dataflows")
 
@@ -108,6 +110,7 @@ def create_dataflow(
     with here.database.write() as tx:
         with unprocessable(db_dataflows.UNKNOWN_DATAFLOW):
             before = db_dataflows.version(tx, db_dataflows.get(tx, draft_of).id) if draft_of is not None else None
+        _check_consent(here, caller, flow, before)
         content = here.documents.content(flow, before=before)
         row = db_dataflows.add(tx, content, by=caller.name, kind=kind, draft_of=draft_of)
         stored = db_dataflows.version(tx, row.id)
@@ -137,6 +140,7 @@ def change_dataflow(
     flow = read_dataflow(document)
     with here.database.write() as tx:
         _check(tx, id, base)
+        _check_consent(here, caller, flow, db_dataflows.version(tx, id))
         row = flows.change(tx, here.documents, id, flow, by=caller.name).row
         return tags.shown(row.version, shown(row, db_dataflows.version(tx, id)))
 
@@ -169,6 +173,8 @@ def publish_draft(here: Here, caller: Editor, tags: Tags, base: BasedOn, id: Key
         if draft.kind != "draft":
             raise FlowError(INVALID_REQUEST, f'"{draft.name}" is no draft')
         flow = here.documents.whole(db_dataflows.version(tx, id))
+        of = draft.draft_of
+        _check_consent(here, caller, flow, None if of is None else db_dataflows.version(tx, of))
         if draft.draft_of is not None:
             row = flows.change(tx, here.documents, draft.draft_of, flow, by=caller.name).row
         else:
@@ -203,6 +209,11 @@ def linted(problems: list[Problem]) -> Linted:
     return Linted(
         can_run=not errors_of(problems), problems=[FindingShown.model_validate(problem) for problem in problems]
     )
+
+
+def _check_consent(here: Place, caller: Caller, flow: Dataflow, before: VersionRow | None) -> None:
+    if not caller.role.may(Role.ADMIN):
+        check_consent_guard(flow, None if before is None else here.documents.masked(before))
 
 
 def _check(tx: Transaction, id: str, base: Base) -> None:

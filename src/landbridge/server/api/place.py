@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,11 +15,12 @@ from landbridge.jobs.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The data of a service."""
+    """The data of a service; ``data`` is its folder."""
 
     database: Database
     vault: Vault
     documents: Documents
+    data: Path
 
 
 async def _place(request: Request) -> Place:

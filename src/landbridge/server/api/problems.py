@@ -45,6 +45,9 @@ METHOD_NOT_ALLOWED: Final = "LB-1796"
 BUSY: Final = "LB-7508"
 UNEXPECTED: Final = "LB-9003"
 
+_TOLD: Final = frozenset((BUSY, "LB-7507"))
+"""Faults of this machine whose message is for the client, too."""
+
 _RETRY_AFTER_S: Final = 5
 _MAX_LISTED: Final = 100
 _LOG: Final = logging.getLogger("landbridge.api")
@@ -56,7 +59,7 @@ _BY_CODE: Final[Mapping[str, int]] = {
     **dict.fromkeys(
         ("LB-1702", "LB-1703", "LB-1706", "LB-1722", "LB-1723", "LB-1731", "LB-1763", "LB-1766", "LB-1768"), 409
     ),
-    **dict.fromkeys(("LB-1711", "LB-1772", "LB-1773", "LB-1774", "LB-1782"), 409),
+    **dict.fromkeys(("LB-1711", "LB-1772", "LB-1773", "LB-1774", "LB-1782", "LB-7507"), 409),
     BAD_CURSOR: 400,
     METHOD_NOT_ALLOWED: 405,
     MATCH_FAILED: 412,
@@ -153,7 +156,7 @@ def problem_response(
     )
     if isinstance(error, DataflowError):
         shown.problems = [FindingShown.model_validate(problem) for problem in error.problems[:_MAX_LISTED]]
-    if isinstance(error, StorageError) and error.code != BUSY:
+    if isinstance(error, StorageError) and error.code not in _TOLD:
         shown.call_id = secrets.token_hex(8)
         shown.detail, shown.hint = "the service cannot use its database or its key", "See the log of the service."
         _LOG.error("call %s: %s", shown.call_id, error)

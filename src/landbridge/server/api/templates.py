@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from landbridge.components.catalogue import InstalledComponents
-from landbridge.dataflow.lint import lint
+from landbridge.engine.lint import lint
 from landbridge.errors import FlowError
 from landbridge.server.api.access import Viewer
 from landbridge.server.api.dataflows import Linted, linted

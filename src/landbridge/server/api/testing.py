@@ -12,11 +12,13 @@ from pydantic import Field
 
 from landbridge.components.check import Verdict
 from landbridge.dataflow.connections import Connected
-from landbridge.jobs import connections, db_dataflows, placeholder_values, probing
+from landbridge.errors import FlowError
+from landbridge.jobs import connections, db_audit, db_dataflows, placeholder_values, probing
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.probing import Probe
 from landbridge.server.api.access import Editor
 from landbridge.server.api.place import Here
+from landbridge.server.api.problems import INVALID_REQUEST
 from landbridge.server.api.routing import Routes, Threads
 from landbridge.server.api.shapes import Given, Key, Shown, Text
 
@@ -51,6 +53,13 @@ class Tested(Shown):
 class CheckOfDataflow(Given):
     """How a dataflow is checked."""
 
+    steps: Annotated[
+        list[Annotated[str, Field(max_length=1000)]],
+        Field(max_length=1000, description="Test these steps only; all when it is left out."),
+    ] = Field(default_factory=list)
+    create: Annotated[bool, Field(description="First make what is missing there: columns, tables, associations.")] = (
+        False
+    )
     placeholders: Annotated[dict[str, Text], Field(max_length=1000, description="Values for {{name}}.")] = Field(
         default_factory=dict
     )
@@ -90,20 +99,32 @@ class Tests:
 
 @router.post("/dataflows/{id}/check")
 async def check_dataflow(
-    here: Here, _: Editor, request: Request, id: Key, wanted: CheckOfDataflow | None = None
+    here: Here, caller: Editor, request: Request, id: Key, wanted: CheckOfDataflow | None = None
 ) -> Tested:
-    """Test the far side of each step of a dataflow: login, folders, columns, permissions. Nothing is sent there."""
+    """Test the far side of each step of a dataflow: login, folders, columns, permissions. No record is sent there.
+
+    With ``create`` what is missing there is made first, which is noted in the audit trail.
+    """
     tests: Tests = request.app.state.tests
-    placeholders = wanted.placeholders if wanted else {}
-    placeholder_values.check(placeholders)
+    wanted = wanted or CheckOfDataflow()
+    placeholder_values.check(wanted.placeholders)
 
     def stored(tx: Transaction) -> Connected:
         row = db_dataflows.version(tx, db_dataflows.get(tx, id).id)
-        return connections.connected(tx, here.vault, here.documents.whole(row))
+        whole = connections.connected(tx, here.vault, here.documents.whole(row))
+        unknown = [name for name in wanted.steps if whole.flow.step(name) is None]
+        if unknown:
+            raise FlowError(INVALID_REQUEST, "the dataflow has no step of this name", step=unknown[0])
+        return whole
 
     def read() -> Connected:
-        with here.database.read() as tx:
+        if not wanted.create:
+            with here.database.read() as tx:
+                return stored(tx)
+        with here.database.write() as tx:
+            db_audit.note(tx, "dataflow.create_missing", actor=caller.name, object_kind="dataflow", object_id=id)
             return stored(tx)
 
     whole = await request.app.state.threads.run(read)
-    return await tests.run(Probe.of([whole], placeholders=placeholders))
+    asked = {"placeholders": wanted.placeholders, "steps": frozenset(wanted.steps), "create": wanted.create}
+    return await tests.run(Probe.of([whole], **asked))

@@ -48,6 +48,9 @@ class NewToken(Given):
         int | None,
         Field(ge=1, le=tokens.MAX_LIFE.days, description="When it ends; null for never, which only admins may."),
     ] = _DEFAULT_DAYS
+    user_id: Annotated[
+        str | None, Field(max_length=255, description="Whose it is; one's own when it is left out. For admins.")
+    ] = None
 
 
 class TokenMade(TokenShown):
@@ -77,13 +80,15 @@ def list_tokens(
 
 @router.post("/tokens", status_code=201)
 def add_token(caller: Viewer, here: Here, body: NewToken) -> TokenMade:
-    """Make a token of one's own. Its secret is in the reply, and nowhere else."""
+    """Make a token of one's own, or as an admin another user's. Its secret is in the reply, and nowhere else."""
     if not caller.is_session:
         raise AccessRefused("LB-8009", "a token cannot make tokens", hint="Log in with e-mail address and password.")
+    if body.user_id not in (None, caller.user_id) and not caller.role.may(Role.ADMIN):
+        raise AccessRefused("LB-8002", "only an admin makes tokens for others", hint="Leave out userId.")
     with here.database.write() as tx:
         made = tokens.add(
             tx,
-            user_id=caller.user_id,
+            user_id=body.user_id or caller.user_id,
             name=body.name,
             most=caller.role,
             role=body.role,
