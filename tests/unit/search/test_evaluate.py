@@ -141,7 +141,7 @@ def test_with_counters_and_filter_keep_the_counters_that_fit() -> None:
 
 
 def test_a_pattern_of_exponential_time_is_matched_in_linear_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert not matcher(regex("(a+)+b"))("a" * 5000)
     assert not matcher(regex(".*.*.*.*.*x"))("a" * 5000)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

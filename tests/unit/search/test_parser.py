@@ -201,7 +201,7 @@ def test_whatever_the_language_offers_is_accepted(condition: str, order: str) ->
 
 
 def test_hostile_texts_are_refused_quickly() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for text in (
         '"' + '\\"' * 200_000,
         "((((" * 100_000,
@@ -210,4 +210,4 @@ def test_hostile_texts_are_refused_quickly() -> None:
     ):
         with pytest.raises(QueryError):
             parse(text)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
