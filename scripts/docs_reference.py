@@ -243,14 +243,15 @@ def option_row(command: Any, param: Any) -> list[str]:
         names = code(param.metavar or param.name.upper())
     else:
         value = "" if param.is_flag else " " + (param.metavar or value_name(command, param))
-        names = ", ".join(code(name + value) for name in param.opts)
+        names = " / ".join(code(name + value) for name in (*param.opts, *param.secondary_opts))
     if param.required:
         default = "required"
     elif param.default is None or getattr(param, "is_flag", False):
         default = ""
     else:
         default = code(str(param.default))
-    text = prose(param.help or "") + (" May be given several times." if param.multiple else "")
+    told = "several times" in (param.help or "")
+    text = prose(param.help or "") + (" May be given several times." if param.multiple and not told else "")
     return [names, default, text]
 
 

@@ -4,6 +4,7 @@ Moments are before and after everything that a job does to the outside or to its
 one that has loaded everything, so that hundreds of kills take seconds.
 """
 
+import inspect
 import json
 import os
 import signal
@@ -52,7 +53,7 @@ def around(owner, name, moment, only):
     if only and name not in only:
         return
     original = getattr(owner, name)
-    if name in ("publish", "write"):
+    if inspect.iscoroutinefunction(original):
 
         async def wrapped(*arguments, **named):
             moment()
@@ -79,7 +80,9 @@ def child(kill_at, only, arguments, counted):
     from landbridge.engine.segment import SegmentWriter
     from landbridge.remote.local import LocalUpload
     from landbridge.remote.objects import ObjectUpload
+    from landbridge.remote.sftp import SftpStore
     from landbridge.remote.sftp_transfer import SftpUpload
+    from landbridge.remote.silverpop import Client as SilverpopClient
 
     moments = 0
 
@@ -96,6 +99,8 @@ def child(kill_at, only, arguments, counted):
         around(upload, "publish", moment, only)
     around(RejectFile, "add", moment, only)
     around(SiteWriter, "write", moment, only)
+    around(SilverpopClient, "call_and_tell", moment, only)
+    around(SftpStore, "remove", moment, only)
     code = 0
     try:
         app(arguments)
@@ -110,7 +115,8 @@ def main():
     import landbridge.components.datasource.gigya_account
     import landbridge.components.datasource.local
     import landbridge.components.datasource.s3
-    import landbridge.components.datasource.sftp  # noqa: F401 - loaded once for all children
+    import landbridge.components.datasource.sftp
+    import landbridge.components.datasource.silverpop  # noqa: F401 - loaded once for all children
 
     for line in sys.stdin:
         kill_at, only, arguments = json.loads(line)

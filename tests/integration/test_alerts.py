@@ -14,7 +14,7 @@ import pytest
 
 from landbridge.dataflow.scheduling import Scheduling
 from landbridge.errors import FlowError
-from landbridge.jobs import alerts, db_alerts, db_dataflows, db_jobs, db_schedules, jobs
+from landbridge.jobs import alerts, db_alerts, db_approvals, db_dataflows, db_jobs, db_schedules, jobs
 from landbridge.jobs.alert_delivery import AlertDelivery
 from landbridge.jobs.alert_rules import read_settings
 from landbridge.jobs.db import Database
@@ -31,6 +31,16 @@ NO_WAIT = (timedelta(0),) * 3
 SECRET_ERROR = {"code": "LB-2205", "step": "sftp", "message": "bob@example.com: wrong password hunter2", "hint": None}
 FAILED = Ending(JobStatus.FAILED, "", SECRET_ERROR)
 SUCCEEDED = Ending(JobStatus.SUCCEEDED)
+STOPPED = Ending(JobStatus.WAITING_FOR_APPROVAL, "guard", {"code": "LB-5202", "step": "write", "message": "m"})
+WITH_REJECTS = Ending(JobStatus.SUCCEEDED_WITH_ERRORS)
+GUARD = {
+    "guard": "optOuts",
+    "step": "write",
+    "code": "LB-5202",
+    "message": "150 opt-outs of 152 records; 40 are allowed",
+    "counts": {"optOuts": 150, "records": 152, "more": 150, "allowed": 40},
+    "approval": "0a1b2c",
+}
 
 
 class Hook:
@@ -88,7 +98,8 @@ class House:
                 sealed=self.vault.seal({"secret": secret}) if secret else None,
             )
 
-    def job(self, ending, *, records=0, rejected=0, scheduling=None, kind="run", **options):
+    def job(self, *endings, records=0, rejected=0, scheduling=None, kind="run", result=None, **options):
+        """A job that ends once, or after an approval once more."""
         with self.database.write() as tx:
             planned = datetime.now(UTC) if scheduling else None
             new = jobs.start(
@@ -100,11 +111,15 @@ class House:
                 planned=planned,
                 options=JobOptions(**options),
             )
-            row = db_jobs.begin(tx, new.id, worker_id="w", host="h", landbridge_version="0")
-            counts = {"records_in": records, "records_out": records - rejected, "rejected": rejected}
-            tx.execute(job_table.update().where(job_table.c.id == row.id).values(counts))
-            db_jobs.end(tx, row.id, ending, start=row.starts)
-            alerts.job_ended(tx, row, ending, {})
+            for ending in endings:
+                row = db_jobs.begin(tx, new.id, worker_id="w", host="h", landbridge_version="0")
+                counts = {"records_in": records, "records_out": records - rejected, "rejected": rejected}
+                tx.execute(job_table.update().where(job_table.c.id == row.id).values(counts))
+                db_jobs.end(tx, row.id, ending, start=row.starts)
+                alerts.job_ended(tx, row, ending, result or {})
+                if ending.status is JobStatus.WAITING_FOR_APPROVAL and len(endings) > 1:
+                    db_approvals.ask(tx, row.id, result["guards"])
+                    db_approvals.approve(tx, row.id, by="anna")
             return row
 
     def tell(self):
@@ -212,6 +227,44 @@ def test_rejects_are_told_above_both_thresholds(house, rejected, told):
     assert [alert.kind for alert in house.alerts()] == ["rejects"] * told
     if told:
         assert house.alerts()[0].message == '"Nightly\nexport" rejected 60 of 1,000 records'
+
+
+@pytest.mark.parametrize("repeat", ["first", "every"])
+def test_rejects_of_a_job_that_a_guard_stopped_are_told_once_and_nobody_is_well_before_they_are_over(house, repeat):
+    house.rule(repeat=repeat)
+    house.job(STOPPED, WITH_REJECTS, records=152, rejected=9, result={"guards": [GUARD]})
+    told = {alert.kind: (alert.occurrences, alert.closed is None) for alert in house.alerts()}
+    assert told == {"guard": (1, False), "rejects": (1, True)}
+    house.job(WITH_REJECTS, records=152, rejected=9)
+    rejects = [alert for alert in house.alerts() if alert.kind == "rejects"]
+    assert sum(alert.occurrences for alert in rejects) == 2
+    house.job(SUCCEEDED, records=152)
+    assert house.alerts()[0].kind == "recovery"
+    assert all(alert.closed for alert in house.alerts())
+
+
+def test_what_a_guard_saw_is_in_the_mail_and_in_the_webhook(house, mailbox):
+    with Hook() as hook:
+        house.rule()
+        house.rule("webhook", secret="s3cret", url=hook.url)
+        job = house.job(STOPPED, records=152, result={"guards": [GUARD]})
+        house.tell()
+        details = json.loads(hook.calls[0][1])["details"]
+    [guard] = details["guards"]
+    assert guard == {key: GUARD[key] for key in ("guard", "step", "code", "message", "counts")}
+    text = mailbox.mails[0][1].get_content()
+    assert "write: 150 opt-outs of 152 records; 40 are allowed" in text
+    assert f"landbridge jobs approve {job.id}" in text
+
+
+def test_why_an_alert_was_not_told_is_kept(house, mailbox):
+    house.rule()
+    mailbox.answers = ["451 try again"]
+    house.job(FAILED)
+    house.tell()
+    assert "[LB-3301]" in house.alerts()[0].error
+    house.tell()
+    assert (house.alerts()[0].status, house.alerts()[0].error) == ("sent", None)
 
 
 def test_an_odd_volume_is_told_and_over_with_the_next_usual_one(house, mailbox):

@@ -201,12 +201,12 @@ def test_rules_for_alerts_without_the_addresses(trail):
 
 
 def test_jobs_started_stopped_and_repeated(trail):
-    row = trail.do(lambda tx: jobs.start(tx, trail.flow.id, by=BY, kind="dry_run"))
+    row = trail.do(lambda tx: jobs.start(tx, trail.flow.id, by=BY, kind="dry_run", options=JobOptions(limit=3)))
     trail.do(lambda tx: jobs.cancel(tx, row.id, by=BY))
     again = trail.do(lambda tx: jobs.retry(tx, row.id, by=BY))
     retried, cancelled, started = trail.lines(actor=BY)
     assert (started.action, started.object_id) == ("job.start", row.id)
-    assert started.details == {"dataflow": trail.flow.id, "version": 1, "kind": "dry_run"}
+    assert started.details == {"dataflow": trail.flow.id, "version": 1, "kind": "dry_run", "options": {"limit": 3}}
     assert (cancelled.action, cancelled.object_id) == ("job.cancel", row.id)
     assert (retried.action, retried.object_id) == ("job.retry", again.id)
     assert retried.details == {"of": row.id, "goes_on": False}
@@ -225,12 +225,14 @@ def test_a_job_of_a_scheduling_is_no_change_by_a_person(trail):
 
 @pytest.mark.parametrize("decision", ["approve", "refuse"])
 def test_approvals(trail, decision):
-    guard = {"approval": "C0DE", "step": "write", "message": "too many", "guard": "g", "code": "LB-5202", "counts": {}}
+    guard = {"approval": "C0DE", "step": "write", "message": "too many", "guard": "g", "code": "LB-5202"}
+    guard["counts"] = {"records": 152, "changes": 150, "allowed": 40}
     job = trail.job(status=JobStatus.WAITING_FOR_APPROVAL)
     trail.do(lambda tx: db_approvals.ask(tx, job.id, [guard]))
     trail.do(lambda tx: getattr(db_approvals, decision)(tx, job.id, by=BY))
     [line] = trail.lines(action=f"job.{decision}", actor=BY)
-    assert (line.object_id, line.details) == (job.id, {"codes": ["C0DE"]} if decision == "approve" else None)
+    seen = {"guard": "g", "code": "LB-5202", "counts": guard["counts"]}
+    assert (line.object_id, line.details) == (job.id, {"asked": [{"approval": "C0DE", "step": "write", **seen}]})
 
 
 def test_rejects_that_are_shown_exported_and_replayed(trail):

@@ -151,7 +151,10 @@ def test_update_changes_who_is_there_and_makes_nobody(sandbox, connection):
 def test_a_subscriber_of_somebody_else_is_never_changed(sandbox, connection):
     written(connection, {**person("u1"), "EMAIL": "shared@example.com"})
     done, refused = written(connection, {**person("u2"), "EMAIL": "shared@example.com"})
-    assert (done, refused) == ([], [("LB-4631", "another subscriber has the address")])
+    [(code, message)] = refused
+    assert (done, code) == ([], "LB-4631")
+    assert "another subscriber has the address" in message
+    assert "look at the platform" in message, "a hint what to do"
     assert set(people(sandbox)) == {"u1"}
 
 
@@ -159,7 +162,7 @@ def test_of_two_people_with_one_address_one_is_written_and_one_rejected(sandbox,
     both = [{**person(uid), "EMAIL": "shared@example.com"} for uid in ("u1", "u2")]
     done, refused = written(connection, *both)
     assert len(done) == 1
-    assert refused == [("LB-4631", "another subscriber has the address")]
+    assert [code for code, _ in refused] == ["LB-4631"]
     assert set(people(sandbox)) == {done[0]["UID"]}
 
 
@@ -183,6 +186,74 @@ def test_who_moves_into_the_address_of_one_who_moves_out_gets_it(sandbox, follow
     assert {uid: row["EMAIL"] for uid, row in people(sandbox).items()} == {
         "u1": "u2@example.com",
         "u2": "free@example.com",
+    }
+
+
+def swap(*uids, **more):
+    """Everybody gets the address of the next one, and the last one that of the first."""
+    return [
+        {**person(uid, **more), "EMAIL": f"{other}@example.com", "BEFORE": f"{uid}@example.com"}
+        for uid, other in zip(uids, [*uids[1:], uids[0]], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("uids", [("u1", "u2"), ("u1", "u2", "u3", "u4")])
+def test_people_who_swap_their_addresses_get_them(sandbox, following, uids):
+    written(following, *map(person, uids))
+    ids = {row["UID"]: row["id"] for row in sandbox.rows(VENDOR, "subscribers")}
+    changed = swap(*uids, CITY="Rom")
+    assert [each.verdict for each in foreseen(following, *changed)] == [Verdict.UPDATE] * len(uids)
+    assert written(following, *changed) == (changed, [])
+    rows = {row["UID"]: (row["id"], row["EMAIL"], row["CITY"]) for row in sandbox.rows(VENDOR, "subscribers")}
+    assert rows == {each["UID"]: (ids[each["UID"]], each["EMAIL"], "Rom") for each in changed}
+    assert written(following, *changed) == (changed, [])
+
+
+def test_people_who_swap_their_addresses_in_two_batches_get_them(sandbox, following):
+    written(following, person("u1"), person("u2"))
+    one, two = swap("u1", "u2")
+    step = make(WRITER, following)
+
+    async def run():
+        async with step.opened():
+            return [(await step.write(Batch.from_objects([each]))).num_rows for each in (one, two)]
+
+    assert anyio.run(run) == [0, 1], "when the first one was written, nobody knew that the other one moves, too"
+    assert {uid: row["EMAIL"] for uid, row in people(sandbox).items()} == {
+        "u1": "u2@example.com",
+        "u2": "u1@example.com",
+    }
+    assert written(following, one, two) == ([one, two], [])
+
+
+@pytest.mark.parametrize("calls_before_the_end", [1, 2])
+def test_a_swap_that_was_cut_off_is_completed_by_the_next_job(sandbox, following, calls_before_the_end):
+    written(following, person("u1"), person("u2"))
+    changed = swap("u1", "u2")
+    sandbox.fail("rate_limit", operation="setuser1", skip=calls_before_the_end)
+    with pytest.raises(TransientError):
+        written(following, *changed)
+    assert "landbridge-" in str(people(sandbox)), "one is under an address that is nobody's"
+    sandbox.calm(VENDOR)
+    assert written(following, *changed) == (changed, [])
+    assert {uid: row["EMAIL"] for uid, row in people(sandbox).items()} == {
+        "u1": "u2@example.com",
+        "u2": "u1@example.com",
+    }
+
+
+@pytest.mark.parametrize("creates", [False, True])
+def test_nobody_stays_at_an_address_that_is_nobodys_when_a_swap_cannot_be_done(sandbox, following, creates):
+    """One of them may not have the new address, as the platform says."""
+    written(following, person("u1"), person("u2"))
+    sandbox.switch(VENDOR, newemail_creates=creates)
+    one, two = swap("u1", "u2")
+    done, refused = written(following, one, {**two, "SCORE": "x"})
+    assert done == []
+    assert [code for code, _ in refused] == ["LB-4631", "LB-4631"]
+    assert {uid: row["EMAIL"] for uid, row in people(sandbox).items()} == {
+        "u1": "u1@example.com",
+        "u2": "u2@example.com",
     }
 
 
@@ -307,6 +378,70 @@ def test_who_leaves_the_list_while_a_reply_is_missing_is_not_put_back_on_it(sand
     record = person("u1", Subscribed="Yes", CITY="Bern")
     assert written(listed, record) == ([record], [])
     assert (state(sandbox, "u1"), people(sandbox)["u1"]["CITY"]) == ("w", "Bern")
+
+
+@pytest.fixture
+def both(listed):
+    """With a list, and with the address that the platform knew last."""
+    return {**listed, "previousEmailField": "BEFORE"}
+
+
+def test_an_opt_out_passes_though_somebody_else_has_the_address(sandbox, both):
+    written(both, person("u1", Subscribed="Yes", CITY="Bern"), person("u2", Subscribed="Yes"))
+    moved = {**person("u1", Subscribed="No", CITY="Rom"), "EMAIL": "u2@example.com", "BEFORE": "u1@example.com"}
+    [told] = foreseen(both, moved)
+    assert (told.verdict, told.opts_out) == (Verdict.INVALID, True)
+    done, refused = written(both, moved)
+    assert (done, [code for code, _ in refused]) == ([], ["LB-4631"])
+    assert (state(sandbox, "u1"), state(sandbox, "u2")) == ("i", "on")
+    assert people(sandbox)["u1"]["CITY"] == "Rom", "what is not in dispute gets through"
+    assert people(sandbox)["u1"]["EMAIL"] == "u1@example.com"
+
+
+def test_people_who_swap_their_addresses_keep_their_subscriptions_and_may_leave(sandbox, both):
+    written(both, person("u1", Subscribed="Yes"), person("u2", Subscribed="Yes"), person("u3", Subscribed="Yes"))
+    leave(sandbox, "u3")
+    changed = swap("u1", "u2", "u3")
+    said = [{**each, "Subscribed": answer} for each, answer in zip(changed, ("No", "Yes", "Yes"), strict=True)]
+    assert written(both, *said) == (said, [])
+    assert [state(sandbox, uid) for uid in ("u1", "u2", "u3")] == ["i", "on", "w"]
+    assert [people(sandbox)[f"u{number}"]["EMAIL"][:2] for number in (1, 2, 3)] == ["u2", "u3", "u1"]
+
+
+def test_nobody_is_put_on_the_list_under_an_address_that_is_not_theirs_any_more(sandbox, both):
+    written(both, person("u1"), person("u2"))
+    moved = {**person("u1", Subscribed="Yes"), "EMAIL": "u2@example.com", "BEFORE": "u1@example.com"}
+    written(both, moved)
+    assert state(sandbox, "u1") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"SCORE": "x"}, "LB-4631"),
+        ({"EMAIL": "nonsense"}, "LB-4631"),
+        ({"EMAIL": ""}, "LB-4631"),
+        ({"sub": "1"}, "LB-4631"),
+        ({"EMAIL": "blocked@example.com"}, "LB-4635"),
+        ({"EMAIL": "nonsense", "Subscribed": "Yes"}, "LB-4631"),
+    ],
+)
+def test_an_opt_out_passes_though_the_rest_of_the_record_is_refused(sandbox, both, change, code):
+    written(both, person("u1", Subscribed="Yes"))
+    sandbox.do(lambda own: own[VENDOR].subscribers.suppressed.update({"blocked@example.com": {"reason": "a"}}))
+    record = {**person("u1", Subscribed="No"), "BEFORE": "u1@example.com", **change}
+    done, refused = written(both, record)
+    assert (done, [code for code, _ in refused]) == ([], [code])
+    assert state(sandbox, "u1") == ("on" if change.get("Subscribed") == "Yes" else "i")
+
+
+@pytest.mark.parametrize("email", ["", "nonsense", "u2@example.com"])
+def test_whoever_leaves_needs_no_address_but_the_one_that_the_platform_knew(sandbox, both, connection, email):
+    written(both, person("u1", Subscribed="Yes"), person("u2", Subscribed="Yes"))
+    params = {**connection, "action": "unsubscribe", "listId": LIST, "previousEmailField": "BEFORE"}
+    leaver = {"UID": "u1", "EMAIL": email, "BEFORE": "u1@example.com"}
+    assert written(params, leaver) == ([leaver], [])
+    assert (state(sandbox, "u1"), state(sandbox, "u2")) == ("i", "on")
 
 
 def test_a_platform_that_refuses_resubscription_is_heard(sandbox, listed):

@@ -131,13 +131,52 @@ def test_a_file_puts_nobody_back_whose_unsubscribe_is_known_to_the_consent_ledge
     playing(play, folder=tmp_path)
 
 
+def test_a_no_in_a_file_passes_though_somebody_else_has_the_address(tmp_path):
+    """Two people swap their addresses, which a file cannot tell the platform, and one of them says no."""
+
+    async def play(scene, platform, send):
+        await send("cheetahmail-outbound")
+        [one, two, *_] = sorted(uid for uid in by_uid(platform) if reason(platform, uid) == "on")
+        emails = {uid: by_uid(platform)[uid]["email"] for uid in (one, two)}
+        await scene.change({one: {"profile": {"email": "meanwhile@example.com"}, "data": {"subscribed": False}}})
+        await scene.change({two: {"profile": {"email": emails[one]}}})
+        await scene.change({one: {"profile": {"email": emails[two]}}})
+        await send("cheetahmail-outbound")
+        assert (reason(platform, one), reason(platform, two)) == ("k", "on")
+        assert {uid: by_uid(platform)[uid]["email"] for uid in (one, two)} == emails, "the file's rows are refused"
+
+    playing(play, folder=tmp_path)
+
+
+def test_people_who_swap_their_addresses_get_them_by_the_api(tmp_path):
+    async def play(scene, platform, send):
+        await send("cheetahmail-subscribers")
+        [one, two, *_] = sorted(uid for uid in by_uid(platform) if reason(platform, uid) == "on")
+        emails = {uid: by_uid(platform)[uid]["email"] for uid in (one, two)}
+        await scene.change({one: {"profile": {"email": "meanwhile@example.com"}, "data": {"subscribed": False}}})
+        await scene.change({two: {"profile": {"email": emails[one]}}})
+        await scene.change({one: {"profile": {"email": emails[two]}}})
+        for _ in range(2):
+            await send("cheetahmail-subscribers")
+            found = by_uid(platform)
+            assert (found[one]["email"], found[two]["email"]) == (emails[two], emails[one])
+            assert (reason(platform, one), reason(platform, two)) == ("i", "on")
+        accounts = await scene.accounts("UID, data")
+        assert accounts[one]["data"]["cheetahmail"]["email"] == emails[two], "the account knows what the platform knows"
+
+    playing(play, folder=tmp_path)
+
+
 @pytest.mark.parametrize("action", ["unsubscribe", "remove"])
 def test_leavers_are_unsubscribed_or_removed_as_the_form_says(tmp_path, action):
     async def play(scene, platform, send):
         await send("cheetahmail-outbound")
         uids = sorted(uid for uid in by_uid(platform) if reason(platform, uid) == "on")
         await scene.change({uid: {"isActive": False} for uid in uids[:3]})
-        await send("cheetahmail-leavers", action=action)
+        before = len(platform.loads)
+        report = await send("cheetahmail-leavers", action=action)
+        [load_] = list(platform.loads.values())[before:]
+        assert int(load_["ROWS"]) == report.steps["sftp"].records_in == report.steps["deactivated"].records_out >= 3
         async with scene.calls() as calls:
             await calls.call("accounts.deleteAccount", {"UID": uids[3]}, may_repeat=True)
         await send("cheetahmail-leavers", who="deleted", action=action)

@@ -14,12 +14,14 @@ from landbridge.errors import FlowError
 from landbridge.jobs import db_dataflows, db_delta, db_jobs, db_schedules, delta, jobs
 from landbridge.jobs.db import Database
 from landbridge.jobs.db_jobs import Ending, JobStatus
+from landbridge.jobs.delta_files import FileHistory, FileMemory
 from landbridge.jobs.documents import Documents
 from landbridge.jobs.job_options import JobOptions
 from landbridge.jobs.supervision import Supervision, Surroundings
 from landbridge.jobs.vault import Vault
 from tests.contract.gigya.local_site import running_site
 from tests.integration.command import step
+from tests.integration.in_process import InProcess
 
 
 class House:
@@ -208,6 +210,33 @@ def test_a_job_that_begins_again_reads_what_it_wanted_to_read_the_first_time(hou
         delta.set_mark(tx, flow, NOON, by="bert")
         again = delta.prepare(tx, db_jobs.begin(tx, new, worker_id="v", host="h", landbridge_version="0"))
     assert again.options == first.options
+
+
+@pytest.mark.parametrize("told", ["2", ""])
+def test_work_that_begins_again_reads_the_files_it_chose_though_their_ready_files_are_gone(folders, told):
+    command = InProcess(folders)
+    flow = command.flow(
+        step("read", "datasource.read.local", path=str(folders / "in"), readyFile="{stem}.ready"),
+        step("parse", "file.parse.dsv"),
+        step("csv", "file.format.dsv", fileName="all.csv", writeHeader=False),
+        step("write", "datasource.write.local", path=str(folders / "out")),
+    )
+    (folders / "in" / "a.csv").write_text("id\n1\n2\n")
+    (folders / "in" / "a.ready").write_text(told)
+
+    def run():
+        memory = FileMemory(datetime.now(UTC) - timedelta(days=1))
+        kept = folders / "chosen.json"
+        return command.run(flow, history=FileHistory(memory, read_all=False, started=datetime.now(UTC), kept=kept))
+
+    (folders / "out").rmdir()
+    assert run().code == 1
+    (folders / "in" / "a.ready").unlink()
+    (folders / "in" / "b.csv").write_text("id\n3\n")
+    (folders / "in" / "b.ready").write_text("1")
+    (folders / "out").mkdir()
+    assert run().code == 0
+    assert (folders / "out" / "all.csv").read_text().split() == ["1", "2"]
 
 
 @pytest.mark.parametrize(

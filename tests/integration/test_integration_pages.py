@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from landbridge.cli.app import app
 from landbridge.cli.integration_demo import names as demos
+from landbridge.sandbox.vendors import chosen
 from landbridge.templates import load, names
 from tests.contract.gigya.local_site import running_site
 from tests.contract.sandbox.running import running_sandbox
@@ -61,7 +62,7 @@ class Reader:
         words = shlex.split(line)
         if words[0] == "export":
             name = words[1].partition("=")[0].rpartition("_")[2].lower()
-            if not words[1].startswith("LANDBRIDGE_SITE_"):
+            if not words[1].startswith(("LANDBRIDGE_SITE_", "TOKEN=")):
                 os.environ[words[1].partition("=")[0]] = self.secret(name)
             return 0, ""
         if words[0] == "curl":
@@ -140,6 +141,26 @@ def test_a_page_tells_of_every_switch_what_it_means_and_what_is_done_where_nobod
     unknown = text.partition("## What is not known for certain")[2].partition("\n## ")[0]
     assert unknown.count("\n|") > 4
     assert set(re.findall(r"`([a-z]+_[a-z_0-9]+)`", unknown)) <= set(switches)
+
+
+@pytest.mark.parametrize("page", VENDORS)
+def test_a_page_tells_of_every_fault_what_it_happens_to(page):
+    text = (FOLDER / f"{page}.md").read_text()
+    rows = [
+        line for line in text.partition("| [fault](")[2].partition("\n\n")[0].splitlines() if line.startswith("| `")
+    ]
+    told = {kind: row for row in rows for kind in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
+    known = chosen([page])[0].faults
+    assert set(told) == set(known)
+    for kind, operations in known.items():
+        if len(operations) < 6 and "*" not in operations:
+            assert [each for each in operations if f"`{each}`" not in told[kind]] == []
+
+
+@pytest.mark.parametrize("page", [*VENDORS, "index"])
+def test_a_page_tells_how_the_site_is_named(page):
+    text = (FOLDER / f"{page}.md").read_text()
+    assert ("LANDBRIDGE_SITE_API_KEY" if page == "index" else "(index.md#before-the-first-one)") in text
 
 
 @pytest.mark.parametrize("page", VENDORS)

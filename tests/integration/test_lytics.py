@@ -141,6 +141,68 @@ def test_a_wrong_gigya_id_field_empties_nobodys_list(tmp_path):
     on_a_site(play_it, folder=tmp_path)
 
 
+def test_a_field_that_holds_something_else_than_uids_empties_nobodys_list(tmp_path):
+    async def play_it(scene, own, accounts):
+        for number, uid in enumerate(accounts):
+            own.collect({"gigya_uid": uid, "email": f"p{number}@example.com"})
+        audience = own.create("Top", "FILTER score >= 2")
+        form = form_of(scene, audience)
+        await scene.run("lytics-audience", form)
+        before = await stored(scene)
+        with pytest.raises(Exception, match=r"none of the 38 accounts .* known at Lytics"):
+            await scene.run("lytics-audience", {**form, "gigyaIdField": "email"})
+        assert await stored(scene) == before
+        assert len(before) == 38
+
+    on_a_site(play_it, folder=tmp_path)
+
+
+def test_who_was_removed_at_lytics_gets_an_empty_list_even_if_nobody_else_was_in_the_audience(tmp_path):
+    """Users of the audience who have an account prove the field right, though the site's lists do not name them yet."""
+
+    async def play_it(scene, own, accounts):
+        audience = own.create("Top", "FILTER score >= 39")
+        form = form_of(scene, audience)
+        await scene.run("lytics-audience", form)
+        own.forget(own.by("gigya_uid", accounts[39])[0])
+        own.collect({"gigya_uid": accounts[38], "score": 50})
+        await scene.run("lytics-audience", form)
+        assert await stored(scene) == {accounts[38]: ["all", "top"], accounts[39]: []}
+
+    on_a_site(play_it, folder=tmp_path)
+
+
+def test_the_only_one_of_an_audience_who_was_removed_stops_the_job_unless_it_is_said(tmp_path):
+    async def play_it(scene, own, accounts):
+        audience = own.create("Top", "FILTER score >= 39")
+        form = form_of(scene, audience)
+        await scene.run("lytics-audience", form)
+        own.forget(own.by("gigya_uid", accounts[39])[0])
+        with pytest.raises(Exception, match=r"the one account .* is not known at Lytics"):
+            await scene.run("lytics-audience", form)
+        await scene.run("lytics-audience", {**form, "unknownAreGone": True})
+        assert await stored(scene) == {accounts[39]: []}
+
+    on_a_site(play_it, folder=tmp_path)
+
+
+@pytest.mark.parametrize("field", ["gigya_uid", "email"])
+def test_a_check_tries_some_uids_on_the_site(tmp_path, field):
+    async def play_it(scene, own, accounts):
+        for number, uid in enumerate(accounts):
+            own.collect({"gigya_uid": uid, "email": f"p{number}@example.com"})
+        params = {**scene.sandbox["lytics"].connection(), "audience": own.create("Top", "FILTER score >= 2")}
+        params |= {"gigyaIdField": field, "storage": "account"}
+        step = make(READER, params)
+        return {found.what: (found.verdict, found.message) async for found in check.tested(step)}
+
+    found = on_a_site(play_it, folder=tmp_path)
+    is_right = field == "gigya_uid"
+    assert found["site"][0] == "ok"
+    assert found["accounts"][0] == ("ok" if is_right else "failed")
+    assert f"{38 if is_right else 0} of " in found["accounts"][1]
+
+
 def test_a_scan_without_snapshot_harms_nobody(tmp_path):
     """Users come twice, or with their memberships, and calls fail: the lists are the same."""
 

@@ -134,7 +134,7 @@ def test_a_rule_for_alerts_is_added_tried_and_removed(monkeypatch, line):
         assert "failure, late (first)" in line("alerts", "rules")
         assert "sent" in line("alerts", "test", rule)
         assert mailbox.mails[0][0] == ["ops@example.com", "boss@example.com"]
-    assert "LB-3301" in line("alerts", "test", rule, code=1)
+    assert "LB-3303" in line("alerts", "test", rule, code=1)
     hook = line("alerts", "add", "--webhook", "http://127.0.0.1:9/hook")
     assert "secret of the webhook" in hook
     assert json.loads(line("alerts", "list", "--json")) == []
@@ -145,3 +145,17 @@ def test_a_rule_for_alerts_is_added_tried_and_removed(monkeypatch, line):
     assert "either --mail or --webhook" in line("alerts", "add", code=2)
     assert "LB-1303" in line("alerts", "add", "--webhook", "http://example.com/hook", code=1)
     assert "LB-1742" in line("alerts", "remove", rule, code=1)
+
+
+def test_what_is_missing_or_misspelt_is_named_with_all_that_would_be_right(line):
+    assert "--on / --off: give one of the two" in line("schedules", "switch", "s", code=2)
+    assert "--on / --off: nothing to change" in line("users", "set", "ada@example.com", code=2)
+    for command in (("schedules", "switch"), ("users", "set")):
+        told = " ".join(line(*command, "--help").split())
+        assert "--on lets" in told
+        assert "--off" in told.partition("--on lets")[2]
+    error = line("alerts", "add", "--mail", "ops@example.com", "--on", "guard,failur", code=1)
+    assert error.splitlines() == [
+        'error: there is no "failur" among the kinds of alerts; did you mean "failure"?  [LB-1743]',
+        "There are failure, stalled, guard, rejects, late, volume, recovery, success.",
+    ]

@@ -196,6 +196,69 @@ def test_a_form_that_cannot_be_filled_writes_nothing(tmp_path):
     assert not target.exists()
 
 
+def test_a_file_of_values_may_be_shared_by_several_templates(tmp_path):
+    command = Command(tmp_path)
+    shared = {"apiUser": "acme_api", "host": "files.example.com", "username": "me", "listId": "7", "lisstId": "8"}
+    (tmp_path / "shared.json").write_text(json.dumps(shared))
+    for name in ("cheetahmail-subscribers", "cheetahmail-outbound"):
+        made = command("templates", "new", name, "--values", tmp_path / "shared.json", "-o", tmp_path / f"{name}.json")
+        assert made.code == 0, made.out + made.err
+        assert "note: " in made.err
+        assert "lisstId" in made.err
+        assert ("apiUser" in made.err) is (name == "cheetahmail-outbound")
+        assert "7" in (tmp_path / f"{name}.json").read_text()
+    refused = command(
+        *("templates", "new", "cheetahmail-outbound", "--values", tmp_path / "shared.json"),
+        *("-o", tmp_path / "other.json", "--set", "apiUser=x"),
+    )
+    assert refused.code == 1
+    assert "there is no field apiUser" in refused.err
+
+
+def test_the_sandbox_tells_all_that_a_form_asks_for(tmp_path):
+    import signal
+
+    process = Command(tmp_path).start("sandbox", "serve", "responsys", "--port", "0", "--sftp-port", "0", "--memory")
+    lines = []
+    while not lines or not lines[-1].strip().startswith("account"):
+        lines.append(process.stdout.readline())
+        assert lines[-1], process.stderr.read()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    given = {line.split()[0] for line in lines if line.split()}
+    fields = load("responsys-files-events").form.fields
+    asked = (field for field in fields if field.required and not field.shown_when)
+    assert {field.name for field in asked if "default" not in field.schema} <= given
+    assert lines[-1].split() == ["account", "4711"]
+
+
+@pytest.mark.parametrize("folder", ["s", "a 'folder'"])
+def test_the_local_site_prints_lines_that_make_it_the_site_of_all_dataflows(tmp_path, folder):
+    import signal
+    import subprocess
+
+    command = Command(tmp_path)
+    for _ in range(2):
+        process = command.start("site", "serve", "--port", "0", "--people", "3", "--data", tmp_path / folder)
+        lines = []
+        while not lines or "_SECRET=" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        exports = "".join(line for line in lines if line.strip().startswith("export"))
+        secret = json.loads((tmp_path / folder / "credentials.json").read_text())["secret"]
+        assert secret not in exports
+        shown = subprocess.run(["bash", "-c", f"{exports}env"], capture_output=True, text=True, check=True).stdout
+        assert f"LANDBRIDGE_SITE_SECRET={secret}\n" in shown
+        told = dict(line.split("=", 1) for line in shown.splitlines() if line.startswith("LANDBRIDGE_SITE_"))
+        reader = {"id": "a", "type": "datasource.read.gigya.account", "params": {"select": "UID"}}
+        (tmp_path / "f.json").write_text(json.dumps({"name": "f", "steps": [reader]}))
+        command.environ.update(told)
+        checked = command("check", tmp_path / "f.json")
+        assert checked.code == 0, checked.out + checked.err
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
 def test_the_sandbox_serves_until_it_is_stopped_and_remembers(tmp_path):
     import signal
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -50,6 +51,8 @@ class Process:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
+        if line.startswith("{"):
+            line = json.loads(line)["message"]
         self.url = line.split()[-1] if line.startswith("service") else ""
         assert line, f"{self.arguments} did not start:\n{self.log.read_text()[-3000:]}"
 

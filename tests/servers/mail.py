@@ -14,7 +14,7 @@ from tests.servers.process import free_port
 class Mailbox:
     """An SMTP server on a free loopback port; ``mails`` holds (recipients, message)."""
 
-    def __init__(self, *, tls_context=None, login=None):
+    def __init__(self, *, tls_context=None, login=None, tls_from_start=False):
         self.port = free_port()
         self.mails = []
         self.answers = []
@@ -23,12 +23,14 @@ class Mailbox:
         """Recipients that are refused for good."""
         self._login = login
         self._tls = tls_context
+        self._from_start = tls_from_start
         self._controller = None
 
     @property
     def url(self):
         user = "{}:{}@".format(*self._login) if self._login else ""
-        return f"smtp://{user}127.0.0.1:{self.port}" + ("" if self._tls else "?tls=never")
+        scheme = "smtps" if self._from_start else "smtp"
+        return f"{scheme}://{user}127.0.0.1:{self.port}" + ("" if self._tls else "?tls=never")
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - the library's name
         if address in self.refused:
@@ -49,7 +51,7 @@ class Mailbox:
 
     def __enter__(self) -> Self:
         options = {"hostname": "localhost"}
-        if self._tls:
+        if self._tls and not self._from_start:
             options |= {"tls_context": self._tls, "require_starttls": True}
         if self._login:
             options |= {"authenticator": self._authenticate, "auth_required": True}
@@ -58,7 +60,8 @@ class Mailbox:
             def factory(controller):  # noqa: N805 - self is the mailbox's
                 return SMTP(self, **options)
 
-        self._controller = Named(self, hostname="127.0.0.1", port=self.port)
+        at_once = self._tls if self._from_start else None
+        self._controller = Named(self, hostname="127.0.0.1", port=self.port, ssl_context=at_once)
         self._controller.start()
         return self
 

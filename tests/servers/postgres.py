@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -27,6 +28,7 @@ class Postgres:
         self.port = free_port()
         self.url = f"postgresql://{_USER}@127.0.0.1:{self.port}/postgres"
         self._databases = 0
+        self._command: list[str] = []
         self._folder: Path | None = None
         self._process: ServerProcess | None = None
 
@@ -41,15 +43,24 @@ class Postgres:
             capture_output=True,
             cwd=self._folder,
         )
-        self._process = ServerProcess(
-            [*unprivileged, postgres, "-D", str(data), "-p", str(self.port), "-k", str(self._folder), "-h", "127.0.0.1",
-             "-c", "fsync=off"],
-            port=self.port,
-            log=self._folder / "log",
-            folder=self._folder,
-        )  # fmt: skip
-        self._wait_until_ready(find_program("pg_isready", *_PROGRAMS))
+        self._command = [
+            *(*unprivileged, postgres, "-D", str(data), "-p", str(self.port), "-k", str(self._folder)),
+            *("-h", "127.0.0.1", "-c", "fsync=off"),
+        ]
+        self.start()
         return self
+
+    def start(self) -> None:
+        """Start the server, again after ``stop``."""
+        assert self._folder is not None
+        log = self._folder / "log"
+        self._process = ServerProcess(self._command, port=self.port, log=log, folder=self._folder)
+        self._wait_until_ready(find_program("pg_isready", *_PROGRAMS))
+
+    def stop(self) -> None:
+        """Stop the server; all connections are lost."""
+        if self._process:
+            self._process.stop(signal.SIGINT)  # the usual one waits for clients
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -66,9 +67,9 @@ class ServerProcess:
             )
         self._wait_for(port)
 
-    def stop(self) -> None:
-        """End the program and wait for it."""
-        self._process.terminate()
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the program by a signal and wait for it."""
+        self._process.send_signal(number)
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:

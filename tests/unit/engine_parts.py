@@ -11,6 +11,7 @@ from landbridge.components.base import (
     FileStart,
     FileWriter,
     Formatter,
+    Lookup,
     RecordError,
     RecordReader,
     RecordWriter,
@@ -98,6 +99,16 @@ class Lines(Formatter):
             count += batch.num_rows
             yield b"".join(text.encode() + b"\n" for text in batch.json_texts().to_pylist())
         yield FileEnd(count)
+
+
+class Evens(Lookup):
+    """Knows the even numbers, refuses the number three and leaves out the others."""
+
+    async def look_up(self, batch):
+        rows = batch.to_objects()
+        bad = batch.take([at for at, row in enumerate(rows) if row["n"] == 3])
+        self.services.reject(bad, [RecordError(400006, "no threes")] * bad.num_rows)
+        return batch.take([at for at, row in enumerate(rows) if row["n"] % 2 == 0])
 
 
 class Accepts(RecordWriter):

@@ -100,6 +100,14 @@ def test_every_record_is_delivered_filtered_or_rejected(tmp_path):
     assert not store.open
 
 
+def test_what_a_lookup_leaves_out_is_filtered(tmp_path):
+    steps = {"read": parts.Numbers, "look": parts.Evens, "accept": parts.Accepts}
+    report, made = run(tmp_path, steps, [("read", "look"), ("look", "accept")])
+    look = report.steps["look"]
+    assert (look.records_in, look.records_out, look.rejected, look.filtered) == (100, 50, 1, 49)
+    assert (len(made["accept"].got), report.written) == (50, 50)
+
+
 def test_rejects_take_the_error_edge_with_their_details(tmp_path):
     steps = {
         "read": parts.Numbers,

@@ -10,12 +10,13 @@ from hypothesis import given, strategies as st
 
 from landbridge.components.catalogue import InstalledComponents
 from landbridge.dataflow import Dataflow
-from landbridge.engine.consent import FileLedger, MemoryLedger, OptOut, consents_of, moment, raised, withdrawn
+from landbridge.engine.consent import ConsentField, FileLedger, MemoryLedger, OptOut, consents_of, raised, withdrawn
 from landbridge.engine.guard_settings import ConsentRule, FlowGuards, GuardSettings, Threshold
 from landbridge.engine.guards import Rules, Tally, Watch, tripped, trips_of
 from landbridge.engine.lint import lint
 from landbridge.errors import FlowError, StorageError
 from landbridge.records import Batch
+from landbridge.records.consents import moment
 from landbridge.records.json_batch import JsonBatch
 from landbridge.records.shred import Shredder
 
@@ -75,7 +76,8 @@ def test_an_approval_is_for_exactly_what_was_seen():
     [trip] = trips(Tally(records=20_000, deletes=500))
     assert trips(Tally(records=20_000, deletes=500), approved={trip.approval}) == []
     assert guards(trips(Tally(records=20_000, deletes=501), approved={trip.approval})) == ["deletes"]
-    assert f"--approve {trip.approval}" in tripped([trip]).hint
+    rules = Rules(how_to_approve=lambda codes: f"say {' and '.join(codes)}")
+    assert f"approve it once: say {trip.approval}" in tripped([trip], rules).hint
 
 
 def test_a_threshold_can_be_switched_off():
@@ -119,6 +121,49 @@ def test_consents_are_found_in_whole_objects_and_dotted_keys():
 def row(uid, granted, time=None, **more):
     email = {"isSubscribed": granted} | ({"lastUpdatedSubscriptionState": time} if time else {})
     return {"UID": uid, "subscriptions": {"news": {"email": email}}, **more}
+
+
+MARKETING = "preferences.privacy.marketing"
+
+
+@pytest.mark.parametrize("told", [True, "true", "Yes", " y ", 1, "1"])
+def test_a_consent_of_the_site_is_read_in_all_usual_words(told):
+    [consents] = consents_of(Batch.from_objects([{"subscriptions": {"news": {"email": {"isSubscribed": told}}}}]), [])
+    assert (consents.rows(granted=True), consents.rows(granted=False)) == ([0], [])
+
+
+@pytest.mark.parametrize("told", ["maybe", "", "2", 2])
+def test_what_is_neither_yes_nor_no_withdraws_nothing_and_grants_nothing(told):
+    [consents] = consents_of(Batch.from_objects([{"subscriptions": {"news": {"email": {"isSubscribed": told}}}}]), [])
+    assert (consents.rows(granted=True), consents.rows(granted=False)) == ([], [])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_declared_time_of_one_of_the_sites_own_fields_counts(whole):
+    declared = [ConsentField(f"{MARKETING}.isConsentGranted", ("true",), MARKETING, "said.at")]
+    out, later = NOW - timedelta(days=3), NOW - timedelta(days=1)
+
+    def record(granted, at):
+        own = {"privacy": {"marketing": {"isConsentGranted": granted}}}
+        if whole:
+            own["privacy"] |= {"tags": [1]}
+        return {"UID": "u1", "preferences": own, "said": {"at": at.isoformat()}}
+
+    ledger = MemoryLedger()
+    ledger.keep(withdrawn(Batch.from_objects([record(False, out)]), at=NOW, declared=declared))
+    assert ledger.opt_outs(["uid:u1"]) == {"uid:u1": {MARKETING: out}}
+    assert raised(Batch.from_objects([record(True, later)]), ledger, declared=declared) == []
+    assert raised(Batch.from_objects([record(True, out)]), ledger, declared=declared) == [0]
+
+
+def test_a_declared_field_without_a_time_of_its_own_has_the_sites_and_other_spellings_still_count():
+    declared = [ConsentField(f"{NEWS}.isSubscribed", ("true",), NEWS)]
+    at = {"lastUpdatedSubscriptionState": NOW.isoformat()}
+    nested = {"UID": "a", "subscriptions": {"news": {"email": {"isSubscribed": False, **at}}}}
+    dotted = {"UID": "b", "subscriptions": {"news.email.isSubscribed": False}}
+    later = NOW + timedelta(days=1)
+    found = withdrawn(Batch.from_objects([nested, dotted]), at=later, declared=declared)
+    assert {out.key: out.at for out in found} == {"uid:a": NOW, "uid:b": later}
 
 
 def test_consent_is_raised_only_by_a_newer_yes():

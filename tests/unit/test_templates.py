@@ -1,5 +1,6 @@
 """Templates and their forms: what is asked, what is refused, what the dataflow becomes, and that all of them lint."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -56,6 +57,54 @@ def test_a_filled_template_lints_for_every_choice_without_a_warning(name):
         assert "{{" not in text
         assert '"when"' not in text
         assert '"branchWhen"' not in text
+
+
+def graphs(name):
+    """What leads where, for all combinations of the values on which steps depend."""
+    template = load(name)
+    conditions = [step.get(key, {}) for step in template.flow.as_json()["steps"] for key in ("when", "branchWhen")]
+    used = {field for condition in conditions for field in condition}
+    fields = [field for field in template.form.fields if field.name in used]
+    choices = [
+        field.choices
+        or ((True, False) if field.type == "boolean" else (field.schema.get("default", field.example), ""))
+        for field in fields
+    ]
+    for values in itertools.product(*choices):
+        chosen = {field.name: value for field, value in zip(fields, values, strict=True)}
+        yield chosen, template.fill(template.form.examples() | chosen).flow
+
+
+def other_choices(field):
+    return (True, False) if field.type == "boolean" else (field.schema.get("default", field.example), "")
+
+
+@pytest.mark.parametrize("name", WITH_FORM)
+def test_no_record_reaches_a_step_on_two_ways(name):
+    """Where a step that is left out had a neighbour, a way past that neighbour would carry every record twice."""
+    catalogue = InstalledComponents()
+    takes = {step.type: catalogue.describe(step.type).inputs for step in load(name).flow.steps}
+    for chosen, flow in graphs(name):
+        next_of = {step.id: step.next for step in flow.steps}
+        takers = {step.id for step in flow.steps if takes[step.type] == "records"}
+        for step in flow.steps:
+            met = set()
+            for each in (id_ for id_ in step.next if id_ in takers):
+                behind = reached(each, next_of)
+                assert not set(step.next) & behind - {each}, f"{chosen}: a way past {each}, from {step.id}"
+                again = met & behind & takers
+                assert not again, f"{chosen}: what {step.id} hands on reaches {sorted(again)} twice"
+                met |= behind
+
+
+def reached(start, next_of):
+    found, waiting = set(), [start]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.add(each)
+            waiting += next_of[each]
+    return found
 
 
 @pytest.mark.parametrize("name", WITH_FORM)

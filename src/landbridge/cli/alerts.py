@@ -13,6 +13,13 @@ from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, w
 app = typer.Typer(help="Who is told when jobs go wrong, and what was noticed.", no_args_is_help=True)
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="Its id.")]
+_STATUS = {
+    "pending": "not told yet",
+    "sending": "being told",
+    "sent": "told",
+    "given_up": "given up (attempts: {attempts})",
+}
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -104,11 +111,17 @@ def list_alerts(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what was noticed, the newest first, and whether it was told."""
+    """List what was noticed, the newest first, and whether it was told.
+
+    An alert is given up when its last attempt has failed, or the first one in a way that no other attempt would
+    mend: nobody was told. The reason is shown.
+    """
     from landbridge.jobs import db_alerts
+    from landbridge.jobs.alert_rules import read_settings
 
     with opened(data, database) as db, db.read() as tx:
         rows = db_alerts.listing(tx, only_open=only_open, limit=limit)
+        known = {row.id: read_settings(row.settings) for row in db_alerts.rule_listing(tx)}
     if as_json:
         shown = [
             {
@@ -119,6 +132,9 @@ def list_alerts(
                 "occurrences": row.occurrences,
                 "dataflowId": row.dataflow_id,
                 "jobId": row.job_id,
+                "ruleId": row.rule_id,
+                "attempts": row.attempts,
+                "error": row.error,
                 "created": row.created.isoformat(),
                 "closed": row.closed.isoformat() if row.closed else None,
             }
@@ -129,7 +145,15 @@ def list_alerts(
     for row in rows:
         state = "over" if row.closed else "open"
         times = f", {row.occurrences} times" if row.occurrences > 1 else ""
-        typer.echo(f"{row.created:%Y-%m-%d %H:%M:%S} UTC  {row.kind:9} {state}, {row.status}{times}  {row.message}")
+        told = _STATUS[row.status].format(attempts=row.attempts)
+        typer.echo(f"{row.created:%Y-%m-%d %H:%M:%S} UTC  {row.kind:9} {state}, {told}{times}  {row.message}")
+        settings = known.get(row.rule_id or "")
+        to = settings.to or (settings.url,) if settings else row.details.get("to", ())
+        by = f"rule {row.rule_id}" if row.rule_id else "the scheduling"
+        job = f", job {row.job_id}" if row.job_id else ""
+        typer.echo(f"    {by} to {', '.join(to)}{job}")
+        if row.error:
+            typer.echo(f"    not told: {row.error}")
     if not rows:
         typer.echo("no alerts", err=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Final, NoReturn
 
@@ -78,6 +79,16 @@ def main() -> None:
         from landbridge.engine.failures import storage_error
 
         _fail(storage_error(error, None))
+    finally:
+        _let_go_of_output()
+
+
+def _let_go_of_output() -> None:
+    """Write out what is left; that a reader such as `head` has gone is no error, and Python would tell of it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: LandbridgeError) -> NoReturn:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,12 +73,13 @@ async def _check(flow: Connected, filled: dict[str, str], wanted: list[str], cre
     return failures
 
 
-async def shown_findings(findings: AsyncIterator[Finding]) -> int:
+async def shown_findings(findings: AsyncGenerator[Finding]) -> int:
     """Print findings as they come; gives how many must be corrected."""
     failures = 0
-    async for finding in findings:
-        failures += finding.verdict == "failed"
-        typer.echo(f"  {_MARKS[finding.verdict]:<8} {finding.what}: {finding.message}")
-        if finding.hint and finding.verdict != "ok":
-            typer.echo(f"           {finding.hint}")
+    async with aclosing(findings):
+        async for finding in findings:
+            failures += finding.verdict == "failed"
+            typer.echo(f"  {_MARKS[finding.verdict]:<8} {finding.what}: {finding.message}")
+            if finding.hint and finding.verdict != "ok":
+                typer.echo(f"           {finding.hint}")
     return failures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,6 +94,7 @@ async def execute(request: Request) -> Report:
                 settings=ready.guards,
                 ledger=FileLedger(request.consent_ledger) if request.consent_ledger else None,
                 approved=request.approved,
+                how_to_approve=_by_option,
             ),
             journal=journal,
         )
@@ -106,6 +107,10 @@ async def execute(request: Request) -> Report:
     remarks = [redaction.masked(remark) for remark in nothing_read(ready.plan, report)]
     show_report(report, rejects=rejects if grown else None, remarks=remarks, quiet=request.quiet)
     return report
+
+
+def _by_option(codes: Sequence[str]) -> str:
+    return f"run again with {' '.join(f'--approve {code}' for code in codes)}"
 
 
 def size_of(file: Path) -> int:

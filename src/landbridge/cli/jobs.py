@@ -16,6 +16,7 @@ from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, w
 
 if TYPE_CHECKING:
     from landbridge.jobs.db import Database
+    from landbridge.jobs.db_approvals import ApprovalRow
     from landbridge.jobs.db_jobs import JobRow
     from landbridge.jobs.db_progress import StepRow, TraceRow
 
@@ -32,7 +33,9 @@ _LOOK_S = 0.3
 @app.command("list")
 def list_jobs(
     flow: Annotated[str | None, typer.Option("--flow", metavar="DATAFLOW", help="Only those of this dataflow.")] = None,
-    status: Annotated[list[str] | None, typer.Option(help="Only those in this state; may be repeated.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only those in this state; may be given several times.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
     data: DataOption = None,
     database: DatabaseOption = None,
@@ -64,20 +67,22 @@ def show(
     job: JobArgument, data: DataOption = None, database: DatabaseOption = None, as_json: JsonOption = False
 ) -> None:
     """Show a job: its state, its steps, its files, its error."""
-    from landbridge.jobs import db_jobs, db_progress
+    from landbridge.jobs import db_approvals, db_jobs, db_progress
 
     with opened(data, database) as db, db.read() as tx:
         row = db_jobs.get(tx, job)
         steps, files = db_progress.steps_of(tx, job), db_progress.files_of(tx, job)
-        edges = db_progress.edges_of(tx, job)
+        edges, asked = db_progress.edges_of(tx, job), db_approvals.of_job(tx, job)
     if as_json:
         shown = _as_json(row)
         shown["steps"] = [_plain(step) for step in steps]
         shown["edges"] = [_plain(edge) for edge in edges]
         shown["files"] = [_plain(file) for file in files]
+        shown["approvals"] = [_plain(each) for each in asked]
         _print_json(shown)
         return
-    _show_job(row, steps)
+    typer.echo(_line(row))
+    _show_job(row, steps, asked)
     for file in files:
         records = "" if file.records is None else f", {file.records:,} records"
         typer.echo(f"  file {file.name}  ({file.bytes:,} bytes{records})")
@@ -172,7 +177,7 @@ def retry(
 def approve(
     job: JobArgument,
     codes: Annotated[
-        list[str] | None, typer.Option("--code", metavar="CODE", help="Only this; may be repeated.")
+        list[str] | None, typer.Option("--code", metavar="CODE", help="Only this; may be given several times.")
     ] = None,
     refuse: Annotated[bool, typer.Option("--refuse", help="End the job instead.")] = False,
     data: DataOption = None,
@@ -289,26 +294,30 @@ def limits(
 
 
 def _wait(db: Database, job_id: str) -> None:
-    from landbridge.jobs import db_jobs, db_progress
+    from landbridge.jobs import db_approvals, db_jobs, db_progress
     from landbridge.jobs.db_jobs import ENDED, JobStatus
 
     while True:
         with db.read() as tx:
             row = db_jobs.get(tx, job_id)
-            steps = db_progress.steps_of(tx, job_id)
+            steps, asked = db_progress.steps_of(tx, job_id), db_approvals.of_job(tx, job_id)
         if row.status in ENDED or row.status is JobStatus.WAITING_FOR_APPROVAL:
-            _show_job(row, steps)
+            typer.echo(_state(row))
+            _show_job(row, steps, asked)
             raise typer.Exit(EXIT_CODES.get(row.status, 1))
         time.sleep(_LOOK_S)
 
 
-def _show_job(row: JobRow, steps: Sequence[StepRow]) -> None:
-    typer.echo(_line(row))
+def _show_job(row: JobRow, steps: Sequence[StepRow], asked: Sequence[ApprovalRow]) -> None:
+    from landbridge.jobs import delta
+
     typer.echo(
         f"  started by {row.started_by}; version {row.dataflow_version} of the dataflow; attempt {row.attempt}"
         + (f" (repeats {row.retry_of})" if row.retry_of else "")
         + (f"; begun {row.starts} times" if row.starts > 1 else "")
     )
+    if told := delta.reading(row):
+        typer.echo(f"  {told}")
     for step in steps:
         parts = [
             f"{getattr(step, name):,} {name.removeprefix('records_')}"
@@ -316,6 +325,10 @@ def _show_job(row: JobRow, steps: Sequence[StepRow]) -> None:
             if getattr(step, name)
         ]
         typer.echo(f"  {step.step}  [{step.component}]  {', '.join(parts)}")
+    _show_plan(row)
+    for each in asked:
+        if each.decision:
+            typer.echo(f"  {each.answered_by} has {each.decision}: {each.step}: {each.message}  [{each.code}]")
     if row.error:
         where = f'step "{row.error["step"]}": ' if row.error.get("step") else ""
         typer.echo(f"  error: {where}{row.error['message']}  [{row.error['code']}]")
@@ -323,11 +336,32 @@ def _show_job(row: JobRow, steps: Sequence[StepRow]) -> None:
             typer.echo(f"  {row.error['hint']}")
 
 
+def _show_plan(row: JobRow) -> None:
+    """Of a dry run, what would have been done, as `landbridge run --dry-run` shows it."""
+    result = row.result or {}
+    if row.kind != "dry_run" or not result:
+        return
+    from landbridge.cli.console import show as show_table
+    from landbridge.cli.tables import guard_line, planned_table
+
+    if result.get("planned"):
+        show_table(planned_table(result["planned"]))
+    for trip in result.get("guards", ()):
+        typer.echo(guard_line(trip))
+
+
 def _line(row: JobRow) -> str:
+    return f"{row.id}  {_state(row)}"
+
+
+def _state(row: JobRow) -> str:
     reason = f" ({row.reason})" if row.reason else ""
     kind = "" if row.kind == "run" else f", {row.kind.replace('_', ' ')}"
     took = f", {(row.ended - row.started).total_seconds():.1f} s" if row.ended and row.started else ""
-    return f"{row.id}  {row.status}{reason}  {row.dataflow_name}{kind}  {row.created:%Y-%m-%d %H:%M:%S} UTC{took}"
+    counts = f", {row.records_in:,} in, {row.records_out:,} out" if row.started else ""
+    rejected = f", {row.rejected:,} rejected" if row.rejected else ""
+    when = f"{row.created:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{row.status}{reason}  {row.dataflow_name}{kind}  {when}{took}{counts}{rejected}"
 
 
 def _trace_line(line: TraceRow) -> str:

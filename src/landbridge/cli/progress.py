@@ -72,8 +72,11 @@ def show_report(report: Report, *, rejects: Path | None, remarks: Sequence[str] 
             show(planned_table(report.planned), stderr=True)
         dry = "dry run " if report.dry_run else ""
         _say(f"{dry}{_WORDS[report.status]} in {seconds:.1f} s (job {report.job})")
-    for trip in report.guards if report.dry_run else ():
-        _say(f'a guard would stop step "{trip["step"]}": {trip["message"]}  [{trip["code"]}]')
+    if report.dry_run and report.guards:
+        from landbridge.cli.tables import guard_line
+
+        for trip in report.guards:
+            _say(guard_line(trip))
     if report.rejects:
         where = f"see {rejects}" if rejects else "they took an error path"
         _say(f"{_count(report.rejects, 'record')} rejected; {where}")
@@ -82,11 +85,21 @@ def show_report(report: Report, *, rejects: Path | None, remarks: Sequence[str] 
         _say(f"error: {step}{report.error['message']}  [{report.error['code']}]")
         if report.error["hint"]:
             _say(report.error["hint"])
-        published = len(report.files)
-        if published or not report.unsure:
-            _say(f"{published} of the files had been published before." if published else "Nothing was published.")
-        for name in report.unsure:
-            _say(f'It is not known whether "{name}" was published: look into the target before you run it again.')
+        _say_what_is_out(report)
+
+
+def _say_what_is_out(report: Report) -> None:
+    """What a job that failed has already done to the outside."""
+    published = len(report.files)
+    if report.written:
+        # A call that failed may have done some of its work.
+        _say(f"At least {_count(report.written, 'record')} had been written before, and stay written.")
+    if published:
+        _say(f"{published} of the files had been published before.")
+    elif not report.unsure and not report.written:
+        _say("Nothing was published.")
+    for name in report.unsure:
+        _say(f'It is not known whether "{name}" was published: look into the target before you run it again.')
 
 
 def _say(text: str) -> None:

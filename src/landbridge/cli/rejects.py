@@ -17,7 +17,8 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The id of the j
 RejectArgument = Annotated[int, typer.Argument(metavar="REJECT", help="Its id, as `list` shows it.")]
 StepOption = Annotated[str | None, typer.Option("--step", metavar="ID", help="Only those of this step.")]
 CodeOption = Annotated[
-    list[str] | None, typer.Option("--code", metavar="CODE", help="Only those with this code; may be repeated.")
+    list[str] | None,
+    typer.Option("--code", metavar="CODE", help="Only those with this code; may be given several times."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -121,7 +122,7 @@ def replay(
     step: StepOption = None,
     code: CodeOption = None,
     reject: Annotated[
-        list[int] | None, typer.Option("--reject", metavar="REJECT", help="Only this one; may be repeated.")
+        list[int] | None, typer.Option("--reject", metavar="REJECT", help="Only this one; may be given several times.")
     ] = None,
     data: DataOption = None,
     database: DatabaseOption = None,

@@ -53,7 +53,7 @@ async def _serve(sandbox: Sandbox, folder: Path | None) -> None:
                 typer.echo(f"  {key:<13} {value}")
             if by_file := vendor.file_connection():
                 typer.echo("  by file:")
-                for key, value in by_file.items():
+                for key, value in {**by_file, **vendor.notes}.items():
                     typer.echo(f"  {key:<13} {value}")
         await stopped.wait()
     typer.echo("stopped")

@@ -191,7 +191,9 @@ def show(scheduling: NameArgument, data: DataOption = None, database: DatabaseOp
 @app.command("switch")
 def switch(
     scheduling: NameArgument,
-    on: Annotated[bool, typer.Option("--on/--off", help="Whether it runs.")],
+    on: Annotated[
+        bool | None, typer.Option("--on/--off", help="--on lets it run, --off stops it; one of the two is required.")
+    ] = None,
     data: DataOption = None,
     database: DatabaseOption = None,
 ) -> None:
@@ -200,6 +202,8 @@ def switch(
 
     from landbridge.jobs import db_schedules
 
+    if on is None:
+        raise typer.BadParameter("give one of the two", param_hint="--on / --off")
     with opened(data, database) as db, db.write() as tx:
         row = db_schedules.find(tx, scheduling)
         row = db_schedules.change(tx, row.id, dataclasses.replace(row.scheduling, enabled=on), by=who())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-import sys
 import threading
 from contextlib import ExitStack
 from enum import StrEnum
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landbridge.cli.place import DatabaseOption, DataOption, data_folder
+from landbridge.errors import LandbridgeError
 
 if TYPE_CHECKING:
+    from landbridge.jobs.outage import Outage
     from landbridge.jobs.worker import WorkerSettings
+    from landbridge.server.logs import Announcements
     from landbridge.server.service import Service, ServiceSettings
 
 SlotsOption = Annotated[
@@ -156,32 +159,46 @@ def _worker(slots: int | None, *, grace_s: float, lease_s: float, time_limit_s: 
     )
 
 
-def _show_setup_link(service: Service) -> None:
+def _show_setup_link(service: Service, say: Announcements) -> None:
     from landbridge.jobs import first_admin
 
     with service.database.write() as tx:
         secret = first_admin.new_link(tx) if first_admin.is_needed(tx) else None
     if secret:
-        typer.echo(f"set up   {service.url}/setup#{secret}  (good for one hour, once)")
+        say.tell(f"set up   {service.url}/setup#{secret}  (good for one hour, once)")
 
 
 def _serve(settings: ServiceSettings, *, log_format: LogFormatName) -> None:
+    from landbridge.jobs.outage import Outage
     from landbridge.server import logs
-    from landbridge.server.logs import LogFormat
+    from landbridge.server.logs import Announcements, LogFormat
+
+    outage = Outage()
+    logs.install(LogFormat(log_format), outage=outage)
+    say = Announcements(LogFormat(log_format))
+    try:
+        with logs.uncaught_too():
+            _run(settings, outage, say)
+    except (LandbridgeError, OSError) as error:
+        if log_format is LogFormatName.TEXT:
+            raise
+        logging.getLogger("landbridge.service").critical("%s", error)
+        raise typer.Exit(1) from None
+
+
+def _run(settings: ServiceSettings, outage: Outage, say: Announcements) -> None:
     from landbridge.server.service import running
 
-    logs.install(LogFormat(log_format))
     received = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: received.set())
     with ExitStack() as stack:
-        service = stack.enter_context(running(settings))
-        typer.echo(f"service  {service.url}" if service.url else f"worker   {service.worker.id}")
-        typer.echo(f"data     {settings.data}\ndatabase {service.database.url}")
+        service = stack.enter_context(running(settings, outage=outage))
+        say.tell(f"service  {service.url}" if service.url else f"worker   {service.worker.id}")
+        say.tell(f"data     {settings.data}")
+        say.tell(f"database {service.database.url}")
         if service.url:
-            _show_setup_link(service)
-        sys.stdout.flush()
+            _show_setup_link(service, say)
         received.wait()
-        typer.echo(f"stopping; running jobs get {settings.worker.grace_s:.0f} s")
-        sys.stdout.flush()
-    typer.echo("stopped")
+        say.tell(f"stopping; running jobs get {settings.worker.grace_s:.0f} s")
+    say.tell("stopped")

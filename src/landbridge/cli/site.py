@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +41,16 @@ def serve(
     anyio.run(_serve, site, data, backend_options={"use_uvloop": True})
 
 
+def _as_own_site(site: Site, credentials: Path) -> str:
+    """The lines for a shell that make it the site of all dataflows; the secret is read from its file."""
+    known = {"URL": site.url, "API_KEY": site.api_key, "USER_KEY": site.user_key}
+    lines = [f"  export LANDBRIDGE_SITE_{name}={shlex.quote(value)}" for name, value in known.items()]
+    secret = rf"""sed -n 's/^ *"secret": "\(.*\)",*$/\1/p' {shlex.quote(str(credentials))}"""
+    lines.append(f'  export LANDBRIDGE_SITE_SECRET="$({secret})"')
+    what = "For dataflows to take it for their site; docs/gigya.md, Which site, tells more:"
+    return "\n".join(["", what, *lines])
+
+
 async def _serve(site: Site, data: Path) -> None:
     from landbridge.site.credentials import FILE_NAME
 
@@ -56,5 +67,6 @@ async def _serve(site: Site, data: Path) -> None:
             typer.echo(f"secret          {site.secret}\nThe secret is shown once; it is kept in {data / FILE_NAME}")
         else:
             typer.echo(f"secret          in {data / FILE_NAME}")
+        typer.echo(_as_own_site(site, (data / FILE_NAME).absolute()))
         await stopped.wait()
     typer.echo("stopped")

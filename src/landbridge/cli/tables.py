@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -44,6 +45,11 @@ _PLANNED = {
     "deactivations": "deactivations",
     "deletes": "deletes",
 }
+
+
+def guard_line(trip: Mapping[str, Any]) -> str:
+    """What a guard would have stopped in a dry run; see ``engine.guards.Trip``."""
+    return f'a guard would stop step "{trip["step"]}": {trip["message"]}  [{trip["code"]}]'
 
 
 def planned_table(planned: Mapping[str, Mapping[str, int]]) -> Table:

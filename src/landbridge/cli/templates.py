@@ -62,7 +62,12 @@ def new_dataflow(
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Fill a field of the form.")
     ] = None,
     values_file: Annotated[
-        Path | None, typer.Option("--values", metavar="FILE", help="JSON object with values for the form.")
+        Path | None,
+        typer.Option(
+            "--values",
+            metavar="FILE",
+            help="JSON object with values, which several templates may share: what this form does not ask for is left.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
@@ -70,7 +75,7 @@ def new_dataflow(
     from landbridge.templates import load
 
     template = load(name)
-    given: dict[str, Any] = _document(values_file) if values_file else {}
+    given = _of_this_form(template, _document(values_file), values_file) if values_file else {}
     for pair in values or []:
         field, equals, value = pair.partition("=")
         if not equals or not field:
@@ -79,6 +84,15 @@ def new_dataflow(
     filled = template.fill(given)
     _write(template, filled, output, force=force)
     raise typer.Exit(_lint(filled))
+
+
+def _of_this_form(template: Template, values: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The values that the form asks for; the others are named, since a name may be misspelt."""
+    asked = {field.name for field in template.form.fields} if template.form else set()
+    others = [name for name in values if name not in asked]
+    if others:
+        typer.echo(f"note: {template.name} does not ask for these of {file}: {', '.join(others)}", err=True)
+    return {name: value for name, value in values.items() if name in asked}
 
 
 def _write(template: Template, filled: Filled, output: Path, *, force: bool) -> None:

@@ -75,7 +75,8 @@ def change(
     role: Annotated[Role | None, typer.Option(help="What they may do.")] = None,
     name: Annotated[str | None, typer.Option(help="A name for people.")] = None,
     enabled: Annotated[
-        bool | None, typer.Option("--on/--off", help="Whether they may log in, and their tokens count.")
+        bool | None,
+        typer.Option("--on/--off", help="--on lets them log in, and their tokens count; --off locks both out."),
     ] = None,
     data: DataOption = None,
     database: DatabaseOption = None,
@@ -83,6 +84,8 @@ def change(
     """Change a user. Switching one off logs them out."""
     from landbridge.jobs import db_users, users
 
+    if role is None and name is None and enabled is None:
+        raise typer.BadParameter("nothing to change; give at least one", param_hint="--role, --name, --on / --off")
     with opened(data, database) as db, db.write() as tx:
         wanted = users.UserChange(name=name, role=role, enabled=enabled)
         row = users.change(tx, db_users.find(tx, user).id, wanted, by=who())

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,6 +107,9 @@ class StepServices(Protocol):
 
     def reject_text(self, text: str, *, file: str, line: int | None, code: str, message: str) -> None:
         """Keep a piece of input that could not be read as a record."""
+
+    def leave_out(self, records: int) -> None:
+        """Tell that a writer has left so many of its records out on purpose: they are filtered, not delivered."""
 
     def log(self, level: Literal["debug", "info", "warning", "error"], message: str) -> None:
         """Write a line to the job's trace. Never log a record's content."""
@@ -419,12 +422,14 @@ class Forecast:
         opts_out: It would withdraw a consent that the target has.
         deactivates: It would deactivate an account that is active.
         deletes: It would delete something that is there.
+        before: What the target has, in the fields of records; None where there is nothing, or it does not tell.
     """
 
     verdict: Verdict
     opts_out: bool = False
     deactivates: bool = False
     deletes: bool = False
+    before: Mapping[str, Any] | None = None
 
 
 @runtime_checkable

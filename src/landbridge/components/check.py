@@ -7,6 +7,7 @@ to somebody, what they have in common is tried: the store's folder, or a search 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -72,8 +73,10 @@ async def tested(component: Component) -> AsyncGenerator[Finding]:
     """What a test of the component's far side finds; what is raised becomes the last finding."""
     try:
         if isinstance(component, CanTest):
-            async for finding in component.test():
-                yield finding
+            # Closed here, in the task that began it, also when nobody wants to hear more.
+            async with aclosing(component.test()) as findings:
+                async for finding in findings:
+                    yield finding
         elif isinstance(component, FileWriter | _Connects):
             yield await _folder(component)
         elif isinstance(component.params, SiteParams):
@@ -86,8 +89,9 @@ async def created(component: Component) -> AsyncGenerator[Finding]:
     """What the component's far side lacked and now has; what is raised becomes the last finding."""
     try:
         if isinstance(component, CanCreate):
-            async for finding in component.create_missing():
-                yield finding
+            async with aclosing(component.create_missing()) as findings:
+                async for finding in findings:
+                    yield finding
     except LandbridgeError as error:
         yield failed(error)
 

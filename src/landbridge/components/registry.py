@@ -28,6 +28,7 @@ def _own(module: str, *ids: str) -> None:
 
 
 _own("field.arrays", "field.array.extract", "field.array.join")
+_own("field.boolean", "field.boolean")
 _own("field.evaluate", "field.evaluate")
 _own(
     "field.names",
@@ -56,6 +57,7 @@ _own("datasource.gcs", "datasource.read.googlecloud.storage", "datasource.write.
 _own("datasource.gigya_account", "datasource.read.gigya.account", "datasource.write.gigya.account")
 _own("datasource.gigya_audit", "datasource.read.gigya.audit")
 _own("datasource.gigya_comment", "datasource.read.gigya.comment")
+_own("datasource.gigya_consent", "datasource.lookup.gigya.consent")
 _own("datasource.gigya_ds", "datasource.read.gigya.ds", "datasource.write.gigya.ds")
 _own("datasource.gigya_generic", "datasource.write.gigya.generic")
 _own("datasource.gigya_gm", "datasource.lookup.gigya.gm")

@@ -12,7 +12,7 @@ from landbridge.dataflow.catalogue import Catalogue
 from landbridge.dataflow.file_names import check_file_names
 from landbridge.dataflow.model import Dataflow, Step
 from landbridge.dataflow.parameters import check_params, check_resolved_params
-from landbridge.dataflow.plan import check_ends, check_graph, describe_steps
+from landbridge.dataflow.plan import check_ends, check_graph, check_ways_past, describe_steps
 from landbridge.dataflow.problems import CODES, Problem, error, errors_of, format_text, warning
 from landbridge.dataflow.variables import (
     MASK,
@@ -64,6 +64,7 @@ def lint(flow: Dataflow | str | bytes, catalogue: Catalogue, *, source: str = "f
         problems += _check_tokens(step, place=place)
     if not errors_of(problems):  # a circle has no end
         problems += check_ends(read, infos)
+        problems += check_ways_past(read, infos)
         problems += check_file_names(read, infos)
     problems += _out_of_place(read)
     return _in_order(problems, read)

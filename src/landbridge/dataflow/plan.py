@@ -350,6 +350,31 @@ def check_ends(flow: Dataflow, infos: Mapping[str, ComponentInfo]) -> list[Probl
     ]
 
 
+def check_ways_past(flow: Dataflow, infos: Mapping[str, ComponentInfo]) -> list[Problem]:
+    """A warning for each edge along which records pass a second time what they reach through other steps as well.
+
+    Files may take two ways, as a plain and a packed copy do. There must be no circle.
+    """
+    next_of = {step.id: step.next for step in flow.steps}
+    problems = []
+    for step in flow.steps:
+        if step.id not in infos or infos[step.id].outputs != "records":
+            continue
+        for target in step.next:
+            way = next((other for other in step.next if other != target and target in _behind(other, next_of)), None)
+            if way is not None:
+                message = f'"{target}" gets every record twice: from here, and through "{way}"'
+                hint = f'If that is not meant, remove "{target}" from the next of "{step.id}".'
+                place = f"{_place(flow, step)}.next"
+                problems.append(warning(codes.WAY_PAST, message, step=step.id, field=place, hint=hint))
+    return problems
+
+
+def _behind(start: str, next_of: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """A step and all that are reached from it along ``next``."""
+    return set(_topological(start, next_of))
+
+
 def _place(flow: Dataflow, step: Step) -> str:
     return f"steps[{flow.steps.index(step)}]"
 

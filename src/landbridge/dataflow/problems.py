@@ -36,6 +36,7 @@ ERROR_EDGE_IGNORED: Final = "LB-1029"
 NEXT_IS_ALSO_ERROR: Final = "LB-1030"
 ENDS_WITHOUT_WRITER: Final = "LB-1031"
 SAME_FILE_NAME: Final = "LB-1032"
+WAY_PAST: Final = "LB-1033"
 UNKNOWN_VARIABLE: Final = "LB-1040"
 BAD_TIME: Final = "LB-1041"
 UNFILLED_PLACEHOLDER: Final = "LB-1042"
@@ -81,6 +82,7 @@ CODES: Final[dict[str, str]] = {
     NEXT_IS_ALSO_ERROR: "`next` and `error` of a step name the same step, which gets both kinds of records.",
     ENDS_WITHOUT_WRITER: "A path ends in a step that writes nothing, so that what flows into it is lost.",
     SAME_FILE_NAME: "Two steps make files of the same name, and one writer gets both: the second replaces the first.",
+    WAY_PAST: "Records reach a step twice: through the steps before it, and by a direct way past them.",
     UNKNOWN_VARIABLE: "A parameter holds a variable that does not exist.",
     BAD_TIME: "A time pattern or a time shift of `${now}` cannot be understood.",
     UNFILLED_PLACEHOLDER: "A placeholder of a template has no value yet.",

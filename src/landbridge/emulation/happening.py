@@ -59,6 +59,10 @@ class Happening(Generic[FaultT]):
         """The faults that are on."""
         return [armed.fault for armed in self._armed]
 
+    def counted(self) -> list[tuple[FaultT, int]]:
+        """The faults that are on, each with how often it has happened since."""
+        return [(armed.fault, armed.happened) for armed in self._armed]
+
     def count(self, concerned: Callable[[FaultT], bool]) -> int:
         """How often some of the faults have happened since they were switched on."""
         return sum(armed.happened for armed in self._armed if concerned(armed.fault))

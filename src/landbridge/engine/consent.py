@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,16 +20,11 @@ import pyarrow.compute as pc
 
 from landbridge.errors import StorageError
 from landbridge.records import Batch, columns as col
-from landbridge.records.objects import ABSENT
+from landbridge.records.consents import FLAGS, moment, yes_or_no
+from landbridge.records.objects import ABSENT, get
 from landbridge.records.path import Path as FieldPath, parse, write
 
-_FLAGS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "subscriptions": ("isSubscribed", ("lastUpdatedSubscriptionState",)),
-    "preferences": ("isConsentGranted", ("actionTimestamp", "lastConsentModified")),
-}
-"""For each outermost object of an account the member that tells consent, and those that tell its time, best first."""
-
-CONSENT_OBJECTS: Final = tuple(_FLAGS)
+CONSENT_OBJECTS: Final = tuple(FLAGS)
 """The outermost objects of an account that tell consents."""
 
 _ADDRESSES: Final = ("profile.email", "email")
@@ -179,26 +174,61 @@ class Consents:
 
 
 def consents_of(batch: Batch, declared: Sequence[ConsentField]) -> Iterator[Consents]:
-    """The consents that a batch tells: those of the identity site's own fields, and the declared ones."""
+    """The consents that a batch tells: those of the identity site's own fields, and the declared ones.
+
+    Where one of the site's own fields is declared, the declaration counts in its place.
+    """
+    told = [_declared(batch, item) for item in declared]
+    replaced = {_dotted(parse(item.field)): consents.granted for item, consents in zip(declared, told, strict=True)}
+    for field, consents in _natural(batch):
+        values = replaced.get(field)
+        granted = consents.granted
+        # The same field may be spelt as one key with dots, which is not where the declaration looks.
+        kept = granted if values is None else pc.if_else(pc.is_valid(values), pa.scalar(None, pa.bool_()), granted)
+        yield Consents(consents.purpose, kept, consents.time_columns)
+    yield from told
+
+
+def withdrawals(batch: Batch, item: ConsentField, before: Sequence[Mapping[str, Any] | None]) -> list[bool]:
+    """For each record whether it says no to a declared consent that the target has, as ``before`` tells."""
+    path = parse(item.field)
+    refused = _declared(batch, item).said(granted=False).to_pylist()
+    found = []
+    for says_no, account in zip(refused, before, strict=True):
+        value = get(account, path) if says_no and isinstance(account, dict) else ABSENT
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        found.append(value is not ABSENT and value is not None and text in item.granted)
+    return found
+
+
+def _declared(batch: Batch, item: ConsentField) -> Consents:
+    values = col.plain_text(batch.get(parse(item.field)))
+    granted = pc.is_in(values, value_set=pa.array(item.granted, pa.string()))
+    granted = pc.if_else(pc.is_valid(values), granted, pa.scalar(None, pa.bool_()))
+    *stem, last = parse(item.field)
+    flag, times = FLAGS.get(str(stem[0]) if stem else "", ("", ()))
+    beside = [(*stem, time) for time in times] if last == flag else []
+    told = ([parse(item.time)] if item.time else []) + beside
+    return Consents(item.purpose, granted, tuple(batch.get(path) for path in told))
+
+
+def _natural(batch: Batch) -> Iterator[tuple[str, Consents]]:
+    """The consents in the identity site's own fields, with the dotted name of the field."""
     # The same place may be spelt in two ways: as objects, or as one key with dots, which imports accept.
     spelt = [(_dotted(parse(name)), name) for name in batch.names]
     names = dict(spelt)
     for dotted, name in spelt:
         root, _, rest = dotted.partition(".")
-        if root not in _FLAGS:
+        if root not in FLAGS:
             continue
-        flag, times = _FLAGS[root]
+        flag, times = FLAGS[root]
         stem, _, last = dotted.rpartition(".")
         if rest and last == flag:
             columns = tuple(batch.column(names[f"{stem}.{time}"]) for time in times if f"{stem}.{time}" in names)
-            yield Consents(stem, _as_bool(batch.column(name)), columns)
+            yield dotted, Consents(stem, yes_or_no(batch.column(name)), columns)
         elif col.is_json(batch.column(name)) and name not in batch.markers:
-            yield from _within(dotted, batch.column(name), flag, times)
-    for item in declared:
-        values = col.plain_text(batch.get(parse(item.field)))
-        granted = pc.is_in(values, value_set=pa.array(item.granted, pa.string()))
-        granted = pc.if_else(pc.is_valid(values), granted, pa.scalar(None, pa.bool_()))
-        yield Consents(item.purpose, granted, (batch.get(parse(item.time)),) if item.time else ())
+            for consents in _within(dotted, batch.column(name), flag, times):
+                yield f"{consents.purpose}.{flag}", consents
 
 
 def opting_out(batch: Batch, declared: Sequence[ConsentField]) -> int:
@@ -264,19 +294,6 @@ def withdrawn(
     return found
 
 
-def moment(text: str | None) -> datetime | None:
-    """An instant in ISO 8601, or in milliseconds since 1970; in UTC. None where the text is neither."""
-    if not text:
-        return None
-    try:
-        if text.removesuffix(".0").isdigit():
-            return datetime.fromtimestamp(int(text.removesuffix(".0")) / 1000, UTC)
-        time = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
 def _within(dotted: str, column: pa.Array, flag: str, times: Sequence[str]) -> Iterator[Consents]:
     """The consents within objects that are whole in one column."""
     text = col.json_text(column)
@@ -292,7 +309,7 @@ def _within(dotted: str, column: pa.Array, flag: str, times: Sequence[str]) -> I
             time = next((holder[name] for name in times if isinstance(holder.get(name), str)), ABSENT)
             moments.setdefault(stem, [ABSENT] * len(column))[row] = time
     for stem, told in flags.items():
-        yield Consents(stem, _as_bool(col.from_values(told)), (col.from_values(moments[stem]),))
+        yield Consents(stem, yes_or_no(col.from_values(told)), (col.from_values(moments[stem]),))
 
 
 def _holders(value: Any, stem: str, flag: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -305,15 +322,6 @@ def _holders(value: Any, stem: str, flag: str) -> Iterator[tuple[str, Mapping[st
                 yield dotted.removesuffix(f".{flag}"), {flag: member}
             else:
                 yield from _holders(member, dotted, flag)
-
-
-def _as_bool(column: pa.Array) -> pa.Array:
-    if pa.types.is_boolean(column.type):
-        return column
-    text = pc.utf8_lower(col.plain_text(column))
-    yes = pc.is_in(text, value_set=pa.array(["true", "1"], pa.string()))
-    known = pc.is_in(text, value_set=pa.array(["true", "1", "false", "0"], pa.string()))
-    return pc.if_else(known, yes, pa.scalar(None, pa.bool_()))
 
 
 def _spelt(batch: Batch, field: str) -> FieldPath:

@@ -107,6 +107,7 @@ class Report:
         guards: Guards that tripped: see ``guards.Trip``.
         planned: Of a dry run, what each writer would have done, by step: see ``dry_run.Planned``.
         unsure: Names of files of which it is not known whether they were published.
+        written: How many records the record writers have delivered, as `steps` has it of each.
     """
 
     job: str
@@ -123,6 +124,7 @@ class Report:
     guards: tuple[dict[str, Any], ...] = ()
     planned: dict[str, dict[str, int]] = field(default_factory=dict)
     unsure: tuple[str, ...] = ()
+    written: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The report as ``--report`` writes it; instants are ISO 8601 in UTC."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import time
@@ -264,11 +264,15 @@ async def _publish_staged(
 ) -> None:
     counts = file.station.counts
     counts.now(Activity.WORKING)
-    refused = counts.rejected
-    delivered.append(await file.publish())
-    # A receiver that reads the file at once (an import) may refuse some of its records.
-    refused = counts.rejected - refused
-    counts.records_out += max(0, (file.records or 0) - refused)
+    before = counts.rejected + counts.filtered
+    done = await file.publish()
+    # A receiver that reads the file at once (an import) may refuse some of its records, or leave some out.
+    not_taken = counts.rejected + counts.filtered - before
+    if done.records is not None:
+        taken = max(0, done.records - not_taken)
+        done = replace(done, records=taken)
+        counts.records_out += taken
+    delivered.append(done)
     if journal:
         await anyio.to_thread.run_sync(journal.mark_published, number)
     counts.now(Activity.WAITING)
@@ -311,13 +315,13 @@ async def publish_rest(
                 delivered.append(DeliveredFile(name=intent.name, bytes=intent.size, records=intent.records))
 
 
-def count_rest(intents: Intents, steps: Mapping[str, StepCounts], *, refused_before: Mapping[str, int]) -> None:
-    """Count the records of all files of the job as delivered, but for those that a receiver has refused meanwhile."""
+def count_rest(intents: Intents, steps: Mapping[str, StepCounts], *, not_taken_before: Mapping[str, int]) -> None:
+    """Count the records of all files of the job as delivered, but for those that a receiver has not taken meanwhile."""
     for intent in intents.files:
         steps[intent.step].records_out += intent.records or 0
-    for step, before in refused_before.items():
+    for step, before in not_taken_before.items():
         counts = steps[step]
-        counts.records_out = max(0, counts.records_out - (counts.rejected - before))
+        counts.records_out = max(0, counts.records_out - (counts.rejected + counts.filtered - before))
 
 
 async def _finish(number: int, intent: Intent, store: Store, journal: Journal, *, at: float) -> None:

@@ -157,7 +157,7 @@ class Gate:
         ]
         self.trips += found
         if found and not self._only_tells:
-            raise tripped(found)
+            raise tripped(found, self._rules)
 
 
 class _Paths:

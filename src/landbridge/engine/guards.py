@@ -8,7 +8,7 @@ the very counts that were seen.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 import pyarrow.compute as pc
 
 from landbridge.components.base import RecordError
-from landbridge.engine.consent import CONSENT_OBJECTS, ConsentLedger, opting_out, raised, withdrawn
+from landbridge.engine.consent import CONSENT_OBJECTS, ConsentField, ConsentLedger, opting_out, raised, withdrawn
 from landbridge.engine.glance import Glance
 from landbridge.engine.guard_settings import FlowGuards, GuardSettings
 from landbridge.engine.repeats import Repeats, texts_of
@@ -88,6 +88,10 @@ class History(Protocol):
         """What a writer did in it, as ``Tally.as_json`` shows it; None where there was no such run."""
 
 
+def _approve_by_code(codes: Sequence[str]) -> str:
+    return f"approve {', '.join(codes)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What guards go by in one job.
@@ -98,6 +102,8 @@ class Rules:
         ledger: Who has opted out; None where nobody keeps it.
         approved: Codes of what a person has approved.
         is_delta: The job reads only what has changed, so that reading nothing means nothing.
+        how_to_approve: From codes, what a person has to do where the job runs; a function of a module, so that rules
+            may go to another process.
     """
 
     settings: FlowGuards = field(default_factory=FlowGuards)
@@ -105,6 +111,7 @@ class Rules:
     ledger: ConsentLedger | None = None
     approved: Collection[str] = ()
     is_delta: bool = False
+    how_to_approve: Callable[[Sequence[str]], str] = _approve_by_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,11 @@ class Watch:
         )
 
     @property
+    def declared(self) -> tuple[ConsentField, ...]:
+        """The fields that the dataflow declares as consents."""
+        return self._settings.consent.declared
+
+    @property
     def is_idle(self) -> bool:
         """Whether no guard is switched on, so that nothing has to be known before the first write."""
         settings = self._settings
@@ -283,15 +295,15 @@ def trips_of(watch_step: str, tally: Tally, rules: Rules, *, writes_files: bool)
     return [trip for trip in found if trip.approval not in rules.approved]
 
 
-def tripped(trips: Sequence[Trip]) -> GuardTripped:
+def tripped(trips: Sequence[Trip], rules: Rules) -> GuardTripped:
     """The error for guards that stop the job."""
     first = trips[0]
     told = [f'step "{trip.step}": {trip.message}' if trip.step != first.step else trip.message for trip in trips]
-    codes = " ".join(f"--approve {trip.approval}" for trip in trips)
+    how = rules.how_to_approve([trip.approval for trip in trips])
     return GuardTripped(
         first.code,
         f"a guard stopped the job before it wrote anything: {'; '.join(told)}",
-        hint=f"Check the source. If this is meant, approve it once: run again with {codes}",
+        hint=f"Check the source. If this is meant, approve it once: {how}",
         step=first.step,
     )
 

@@ -59,6 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=1):
         records: Those that go on, as a small segment; None where none go on, or where the unit goes on as it is.
         same: The unit goes on as it is.
         rejected: Those that failed.
+        left_out: How many of the records that succeeded were left out on purpose.
     """
 
     unit: int
@@ -66,6 +67,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=1):
     records: bytes | None
     same: bool
     rejected: list[Rejected]
+    left_out: int = 0
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -50,6 +50,10 @@ class MaskedServices:
         told = self._redaction.masked(message)
         self._services.reject_text(text, file=file, line=line, code=code, message=told)
 
+    def leave_out(self, records: int) -> None:
+        """See StepServices."""
+        self._services.leave_out(records)
+
     def log(self, level: Literal["debug", "info", "warning", "error"], message: str) -> None:
         """See StepServices; the log is masked where it is written."""
         self._services.log(level, message)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 import anyio.from_thread
 import anyio.to_thread
 
-from landbridge.components.base import Formatter, RecordWriter
+from landbridge.components.base import Formatter, Lookup, RecordWriter
 from landbridge.engine.channel import Channel, Ended, Item, NotWanted
 from landbridge.engine.counts import Activity
 from landbridge.engine.rejects import RejectStore
@@ -95,7 +95,9 @@ class Passage:
             while (batch := await self.receive(station)) is not None:
                 counts.records_in += batch.num_rows
                 delivered = await work(batch)
-                counts.records_out += delivered.num_rows
+                counts.records_out += delivered.num_rows - station.services.take_left_out()
+                if isinstance(station.component, Lookup):
+                    counts.filtered = max(0, counts.records_in - counts.records_out - counts.rejected)
                 await self.drain(station)
                 try:
                     await self.send(station, delivered)
@@ -146,12 +148,17 @@ def check_counts(stations: Sequence[Station]) -> None:
             )
         if not isinstance(station.component, Formatter | RecordWriter) or not station.is_told:
             continue
-        if counts.records_in != counts.records_out + counts.rejected:
+        if counts.records_in != counts.records_out + counts.rejected + counts.filtered:
             raise _differ(
                 station,
-                f"the step was given {counts.records_in:,} records, and told of {counts.records_out:,} and of "
-                f"{counts.rejected:,} that failed",
+                f"the step was given {counts.records_in:,} records, and told of {counts.records_out:,}, of "
+                f"{counts.rejected:,} that failed and of {counts.filtered:,} that were left out",
             )
+
+
+def records_written(stations: Sequence[Station]) -> int:
+    """How many records the record writers have delivered so far."""
+    return sum(station.counts.records_out for station in stations if isinstance(station.component, RecordWriter))
 
 
 def _differ(station: Station, message: str) -> LandbridgeError:

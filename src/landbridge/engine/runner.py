@@ -25,7 +25,7 @@ from landbridge.engine.guards import Tally
 from landbridge.engine.job import Job, Options
 from landbridge.engine.joining import feed
 from landbridge.engine.journal import Intents, Journal
-from landbridge.engine.passage import Passage, check_counts
+from landbridge.engine.passage import Passage, check_counts, records_written
 from landbridge.engine.pieces import divisible
 from landbridge.engine.recovery import still_to_run
 from landbridge.engine.services import Services, log_line
@@ -401,7 +401,7 @@ class Runner:
         """Publish what an earlier process has staged."""
         stations = [station for station in self.stations if isinstance(station.component, FileWriter)]
         writers = {station.step.id: connection_of(station) for station in stations}
-        refused = {step: self.steps[step].rejected for step in writers}
+        not_taken = {step: self.steps[step].rejected + self.steps[step].filtered for step in writers}
         if self._journal is not None:
             try:
                 await delivery.publish_rest(
@@ -415,7 +415,7 @@ class Runner:
                 self.fail(error)
         for station in stations:
             await self._passage.drain(station)  # what a receiver refused of the files
-        delivery.count_rest(intents, self.steps, refused_before=refused)
+        delivery.count_rest(intents, self.steps, not_taken_before=not_taken)
 
     # -- supervision -----------------------------------------------------------------------------------------------
 
@@ -495,4 +495,5 @@ class Runner:
             guards=tuple(trip.as_json() for trip in self._gate.trips),
             planned=self._shown_plans(),
             unsure=tuple(self._unsure),
+            written=0 if self._job.options.dry_run else records_written(self.stations),
         )

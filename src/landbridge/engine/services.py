@@ -25,6 +25,8 @@ _LOG = logging.getLogger("landbridge.engine")
 
 _gathered: ContextVar[list[tuple[Batch, Sequence[RecordError]]] | None] = ContextVar("_gathered", default=None)
 """Where the rejects of the present task, and of those it starts, are gathered."""
+_gathered_left_out: ContextVar[list[int] | None] = ContextVar("_gathered_left_out", default=None)
+"""The same for numbers of records that are left out."""
 
 
 def log_line(step: str, level: Level, message: str) -> None:
@@ -49,6 +51,7 @@ class Services:
     dataflow: str = ""
     _rejected: list[tuple[Batch, Sequence[RecordError]]] = field(default_factory=list)
     _texts: list[RejectedText] = field(default_factory=list)
+    _left_out: int = 0
 
     def reject(self, records: Batch, errors: Sequence[RecordError]) -> None:
         """See StepServices."""
@@ -65,6 +68,15 @@ class Services:
         """See StepServices."""
         self.counts.rejected += 1
         self._texts.append(RejectedText(text, file, line, RecordError(code, message)))
+
+    def leave_out(self, records: int) -> None:
+        """See StepServices."""
+        gathered = _gathered_left_out.get()
+        if gathered is not None:
+            gathered.append(records)
+            return
+        self.counts.filtered += records
+        self._left_out += records
 
     def log(self, level: Level, message: str) -> None:
         """See StepServices."""
@@ -83,6 +95,21 @@ class Services:
             yield gathered
         finally:
             _gathered.reset(token)
+
+    @contextmanager
+    def gathering_left_out(self) -> Iterator[list[int]]:
+        """Gather numbers of records that are left out within the block apart, uncounted; see ``gathering``."""
+        gathered: list[int] = []
+        token = _gathered_left_out.set(gathered)
+        try:
+            yield gathered
+        finally:
+            _gathered_left_out.reset(token)
+
+    def take_left_out(self) -> int:
+        """How many records were left out since the last time; they are not to be counted as delivered."""
+        left_out, self._left_out = self._left_out, 0
+        return left_out
 
     @property
     def has_rejects(self) -> bool:

@@ -151,7 +151,8 @@ class Supply:
         return done
 
     async def _written(self, unit: Batch, call: Callable[[Batch], Awaitable[Batch]]) -> _Done:
-        with self._station.services.gathering() as refused:
+        services = self._station.services
+        with services.gathering() as refused, services.gathering_left_out() as left_out:
             records = await call(unit)
         known = records.num_rows + sum(batch.num_rows for batch, _ in refused)
         if known != unit.num_rows:
@@ -160,12 +161,13 @@ class Supply:
                 f"the step was given {unit.num_rows} records and told the outcome of {known}",
                 hint="Please report this with the dataflow.",
             )
-        return _Done(records, refused)
+        return _Done(records, refused, sum(left_out))
 
     async def _tell(self, done: _Done, unit: Batch, forward: Forward) -> None:
         counts = self._station.counts
         counts.records_in += unit.num_rows
-        counts.records_out += done.records.num_rows
+        counts.records_out += done.records.num_rows - done.left_out
+        counts.filtered += done.left_out
         for records, errors in done.refused:
             self._station.services.reject(records, errors)
         await forward(self._station, done.records)
@@ -173,10 +175,11 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What became of a unit: the records that succeeded, and those that failed."""
+    """What became of a unit: the records that succeeded, those that failed, and how many were left out of the first."""
 
     records: Batch
     refused: Sequence[Refused]
+    left_out: int = 0
 
     @classmethod
     def of(cls, outcome: Outcome, unit: Batch) -> _Done:
@@ -186,7 +189,8 @@ class _Done:
             records = Batch({}, outcome.rows)
         else:
             records = from_bytes(outcome.records)
-        return cls(records, [(from_bytes(part.records), errors_of(part)) for part in outcome.rejected])
+        refused = [(from_bytes(part.records), errors_of(part)) for part in outcome.rejected]
+        return cls(records, refused, outcome.left_out)
 
     def as_outcome(self, number: int, unit: Batch, *, goes_on: bool) -> Outcome:
         same = self.records is unit
@@ -196,6 +200,7 @@ class _Done:
             records=to_bytes(self.records) if goes_on and not same else None,
             same=same,
             rejected=[_rejected(records, errors) for records, errors in self.refused],
+            left_out=self.left_out,
         )
 
 

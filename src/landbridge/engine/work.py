@@ -177,7 +177,8 @@ def _check_number(start: FileStart, found: int) -> None:
         raise DataError(
             "LB-4307",
             f'"{start.name}" holds {found:,} records, but the file beside it tells of {start.records:,}',
-            hint="It was cut off, or it is still being written. Ask for the file again.",
+            hint="It was cut off, or it is still being written. Ask for the file again. Until then move it and the "
+            "file beside it out of the folder: every run ends here as long as they are there.",
         )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 import anyio.to_thread
 
-from landbridge.components.base import Forecasts, RecordWriter
+from landbridge.components.base import Forecast, Forecasts, RecordWriter
 from landbridge.engine.channel import NotWanted
+from landbridge.engine.consent import withdrawals
 from landbridge.engine.counts import Activity
 from landbridge.engine.dry_run import Planned
 from landbridge.engine.gate import Gate
@@ -63,7 +65,7 @@ async def plan(station: Station, writer: RecordWriter, *, passage: Passage, gate
     async def look(batch: Batch) -> Batch:
         passed = await _passed(station, batch)
         if isinstance(writer, Forecasts):
-            planned.add(await writer.forecast(passed))
+            planned.add(_with_declared(station, passed, await writer.forecast(passed)))
         return passed
 
     asked = isinstance(writer, Forecasts)
@@ -71,6 +73,18 @@ async def plan(station: Station, writer: RecordWriter, *, passage: Passage, gate
     tally = await anyio.to_thread.run_sync(gate.finish, station.step.id)
     await gate.arrive(station.step.id)
     return planned if asked else Planned.untold(tally)
+
+
+def _with_declared(station: Station, batch: Batch, forecasts: list[Forecast]) -> list[Forecast]:
+    """What the target says, which does not know the consents that the dataflow declares."""
+    known = [forecast.before for forecast in forecasts]
+    for item in dict.fromkeys(item for watch in station.watches for item in watch.declared):
+        out = withdrawals(batch, item, known)
+        forecasts = [
+            replace(forecast, opts_out=forecast.opts_out or loses)
+            for forecast, loses in zip(forecasts, out, strict=True)
+        ]
+    return forecasts
 
 
 async def _passed(station: Station, batch: Batch, supply: Supply | None = None) -> Batch:

@@ -96,12 +96,14 @@ class AlertDelivery:
 
     async def _tell(self, row: AlertRow, rule: RuleRow | None, limit: anyio.CapacityLimiter) -> None:
         async with limit:
+            error: str | None = None
             try:
                 await self.send(row, rule)
                 status: AlertStatus = "sent"
             except LandbridgeError as failure:
                 more = isinstance(failure, TransientError) and row.attempts + 1 < len(self._delays)
                 status = "pending" if more else "given_up"
+                error = f"{failure.message}  [{failure.code}]"
                 _LOG.log(
                     logging.WARNING if more else logging.ERROR,
                     "alert %s was not sent (attempt %d%s): %s",
@@ -110,7 +112,7 @@ class AlertDelivery:
                     "" if more else ", the last one",
                     failure,
                 )
-        await anyio.to_thread.run_sync(self._told, row.id, status)
+        await anyio.to_thread.run_sync(self._told, row.id, status, error)
 
     async def send(self, row: AlertRow, rule: RuleRow | None) -> None:
         """Send one alert; one attempt.
@@ -148,9 +150,9 @@ class AlertDelivery:
             rows = db_alerts.take(tx, delays=self._delays, lease=_LEASE)
             return [(row, db_alerts.rule(tx, row.rule_id) if row.rule_id else None) for row in rows]
 
-    def _told(self, id: str, status: AlertStatus) -> None:
+    def _told(self, id: str, status: AlertStatus, error: str | None) -> None:
         with self._database.write() as tx:
-            db_alerts.told(tx, id, status=status)
+            db_alerts.told(tx, id, status=status, error=error)
 
 
 def test_message(rule: RuleRow) -> AlertRow:
@@ -194,6 +196,9 @@ def _text(row: AlertRow) -> str:
         lines.append(f"{'records':11} {counts}")
     if details.get("code"):
         lines += ["", f"{details['code']}: {details.get('meaning', '')}"]
+    lines += [f"{guard['step']}: {guard['message']}" for guard in details.get("guards", ())]
+    if details.get("guards"):
+        lines += ["", f"If this is meant: landbridge jobs approve {details['job']}"]
     if details.get("job"):
         lines += ["", f"More: landbridge jobs show {details['job']}"]
     return "\n".join(lines) + "\n"

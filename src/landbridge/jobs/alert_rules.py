@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from enum import StrEnum
 from statistics import median
@@ -13,6 +14,9 @@ from pydantic.alias_generators import to_camel
 from landbridge.errors import FlowError
 from landbridge.remote.endpoint import checked_endpoint
 from landbridge.remote.mail import ADDRESS
+
+_SHOWN: Final = 60
+"""Characters of what is no kind."""
 
 _LEAST_RUNS: Final = 5
 """Fewer good runs tell no usual range."""
@@ -76,11 +80,20 @@ def read_settings(values: dict[str, Any]) -> RuleSettings:
     try:
         return RuleSettings.model_validate(values)
     except ValidationError as failure:
-        found = [
-            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg'].lower()}"
-            for error in failure.errors(include_url=False)
-        ]
-        raise FlowError("LB-1743", f"the rule cannot be understood: {'; '.join(found)}") from None
+        found = failure.errors(include_url=False)
+        unknown = [str(error["input"])[:_SHOWN] for error in found if error["loc"][0] == "kinds" and error["loc"][1:]]
+        if unknown:
+            raise _no_such_kind(unknown[0]) from None
+        told = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg'].lower()}" for error in found]
+        raise FlowError("LB-1743", f"the rule cannot be understood: {'; '.join(told)}") from None
+
+
+def _no_such_kind(name: str) -> FlowError:
+    near = difflib.get_close_matches(name.lower(), list(AlertKind), n=1)
+    meant = f'; did you mean "{near[0]}"?' if near else ""
+    return FlowError(
+        "LB-1743", f'there is no "{name}" among the kinds of alerts{meant}', hint=f"There are {', '.join(AlertKind)}."
+    )
 
 
 def checked_settings(values: dict[str, Any]) -> RuleSettings:

@@ -21,19 +21,18 @@ from landbridge.jobs.db_jobs import Ending, JobRow, JobStatus
 
 _LOG = logging.getLogger("landbridge.alerts")
 
-_KINDS: Final = (AlertKind.FAILURE, AlertKind.STALLED, AlertKind.GUARD, AlertKind.LATE)
-"""What is over as soon as a job succeeds."""
+_KINDS: Final = (AlertKind.FAILURE, AlertKind.STALLED, AlertKind.GUARD, AlertKind.LATE, AlertKind.REJECTS)
+"""What is worth a message when it is over."""
 
 _SUCCESS: Final = (JobStatus.SUCCEEDED, JobStatus.SUCCEEDED_WITH_ERRORS)
 
 
 def job_ended(tx: Transaction, job: JobRow, ending: Ending, result: Mapping[str, Any]) -> None:
     """Note what the end of a job is worth; an ``AfterJob``. Tests and dry runs are watched by whoever started them."""
-    del result
     if job.kind not in ("run", "replay") or ending.status is JobStatus.CANCELLED:
         return
     row = db_jobs.get(tx, job.id)
-    details = _details(row, ending)
+    details = _details(row, ending, result)
     _tell_scheduling(tx, row, ending, details)
     for rule in db_alerts.rule_listing(tx, dataflow_id=row.dataflow_id):
         settings = _settings(rule)
@@ -43,6 +42,8 @@ def job_ended(tx: Transaction, job: JobRow, ending: Ending, result: Mapping[str,
         if ending.status in _SUCCESS:
             _close(tx, rule, settings, row, details, still=set(noticed))
         for kind, facts in noticed.items():
+            if kind is AlertKind.REJECTS and db_alerts.is_noted(tx, rule.id, kind=kind, job_id=row.id):
+                continue  # when a guard stopped the job, which has gone on since
             _note(tx, rule, settings, kind, row.dataflow_id, details={**details, **facts}, job_id=row.id)
 
 
@@ -164,10 +165,11 @@ def _close(
     *,
     still: set[AlertKind],
 ) -> None:
-    """A job succeeded: what was wrong is over, and worth a message if something had failed."""
+    """A job succeeded: what was wrong is over, and worth a message unless records of this very job were rejected."""
     over = [alert for alert in db_alerts.open_alerts(tx, rule.id, job.dataflow_id) if alert.kind not in still]
     db_alerts.close(tx, [alert.id for alert in over])
-    if AlertKind.RECOVERY in settings.kinds and any(alert.kind in _KINDS for alert in over):
+    was_wrong = any(alert.kind in _KINDS for alert in over)
+    if AlertKind.RECOVERY in settings.kinds and was_wrong and AlertKind.REJECTS not in still:
         db_alerts.add(
             tx,
             kind=AlertKind.RECOVERY,
@@ -207,7 +209,7 @@ def _tell_scheduling(tx: Transaction, job: JobRow, ending: Ending, details: dict
         )
 
 
-def _details(job: JobRow, ending: Ending) -> dict[str, Any]:
+def _details(job: JobRow, ending: Ending, result: Mapping[str, Any]) -> dict[str, Any]:
     details: dict[str, Any] = {
         "dataflow": job.dataflow_name,
         "job": job.id,
@@ -226,6 +228,11 @@ def _details(job: JobRow, ending: Ending) -> dict[str, Any]:
         details["meaning"] = {**CODES, **problems.CODES}.get(code, "")
         if ending.error.get("step"):
             details["step"] = ending.error["step"]
+    if ending.status is JobStatus.WAITING_FOR_APPROVAL:
+        details["guards"] = [
+            {key: guard[key] for key in ("guard", "step", "code", "message", "counts") if key in guard}
+            for guard in result.get("guards", ())
+        ]
     return details
 
 

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -41,12 +42,15 @@ from landbridge.jobs import dividing, messages, replay
 from landbridge.jobs.consents import DatabaseLedger
 from landbridge.jobs.delta_files import FILES_KEY, FileHistory, FileMemory
 from landbridge.jobs.job_options import TEST_RECORDS, JobOptions
-from landbridge.jobs.messages import Begin, Counts, Done, Edge, FromJob, Line, Refused, Step, Stop, ToJob
+from landbridge.jobs.messages import Begin, Counts, Crashed, Done, Edge, FromJob, Line, Refused, Step, Stop, ToJob
 from landbridge.jobs.rejects import DatabaseRejects
 from landbridge.jobs.samples import Make, sampled
 
 EXIT_ORPHANED: Final = 70
 """The worker is gone, or does not own the job any more."""
+
+EXIT_CRASHED: Final = 1
+"""A fault of ours; the worker was told of it."""
 
 OFTEN_USED: Final = (
     "landbridge.components.datasource.local",
@@ -81,6 +85,9 @@ def main(connection: Connection) -> None:
     outbox = Outbox(connection)
     try:
         anyio.run(_run, begin, connection, outbox, backend_options={"use_uvloop": True})
+    except Exception:  # noqa: BLE001 - printed here it would be no line of the service's log
+        outbox.put(Crashed(traceback.format_exc()))
+        sys.exit(EXIT_CRASHED)
     finally:
         outbox.close()
 
@@ -252,6 +259,7 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
                 history=LastGood(begin.last_good or {}),
                 ledger=ledger,
                 approved=options.approvals,
+                how_to_approve=partial(_by_command, begin.job_id),
             ),
             journal=journal,
             options=Options(
@@ -285,6 +293,11 @@ async def _run(begin: Begin, connection: Connection, outbox: Outbox) -> None:
             runner.fail(failure)
         report = await _drive(runner, plan, outbox=outbox, inbox=inbox)
     outbox.put(Done({**masked_report(report, redaction).as_json(), FILES_KEY: history.result()}))
+
+
+def _by_command(job_id: str, codes: Sequence[str]) -> str:
+    del codes  # all that were asked for
+    return f"landbridge jobs approve {job_id}"
 
 
 async def _run_part(begin: Begin, number: int, inbox: Inbox, outbox: Outbox) -> None:

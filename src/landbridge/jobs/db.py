@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from landbridge.errors import FlowError, LandbridgeError, StorageError
 from landbridge.jobs.db_tables import change
+from landbridge.jobs.outage import Outage
 from landbridge.jobs.private import private_file
 
 T = TypeVar("T")
@@ -45,6 +46,9 @@ _ATTEMPTS: Final = 3
 _COLLISIONS: Final = {"40P01", "40001"}
 """Of two transactions that waited for each other, or changed the same, one was taken back."""
 
+_NO_CONNECTION: Final = ("08", "57P")
+"""How the codes of a server begin that cannot be reached, or ends its connections."""
+
 _ALREADY_THERE: Final = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
@@ -54,12 +58,14 @@ class Database:
     Attributes:
         url: Where it is, without a password.
         is_shared: Whether processes of several machines may use it: PostgreSQL.
+        outage: Is told whenever it can be used, and when it is away; None where nobody wants to know.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self.url = engine.url.render_as_string(hide_password=True)
         self.is_shared = engine.dialect.name == "postgresql"
+        self.outage: Outage | None = None
 
     @classmethod
     def open(cls, place: Path | str) -> Self:
@@ -87,7 +93,7 @@ class Database:
         Raises:
             StorageError: LB-7501, the database cannot be used.
         """
-        with _explained(), self._engine.connect() as connection, connection.begin():
+        with _explained(self.outage), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -98,7 +104,7 @@ class Database:
             StorageError: LB-7501, the database cannot be used.
         """
         with (
-            _explained(),
+            _explained(self.outage),
             self._engine.connect() as connection,
             connection.execution_options(landbridge_writes=True).begin(),
         ):
@@ -303,10 +309,12 @@ def _migrate(tx: Transaction, found: str | None) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(outage: Outage | None) -> Iterator[None]:
     """Turn what the driver raises into an error with a code; its message may quote values and is left out."""
     try:
         yield
+        if outage is not None:
+            outage.worked()
     except LandbridgeError:
         raise
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, sa.exc.InternalError) as error:
@@ -314,11 +322,24 @@ def _explained() -> Iterator[None]:
         if getattr(cause, "sqlstate", None) in _COLLISIONS:
             raise Collision(AWAY, "two changes waited for each other", hint="Try again in a moment.") from error
         first = str(cause).strip().splitlines()[0] if cause and str(cause).strip() else type(error).__name__
+        if outage is not None and _is_away(error):
+            outage.failed(first)
         raise unusable(first) from error
     except sa.exc.DatabaseError as error:
         if type(error) is sa.exc.DatabaseError:  # SQLite: the file is no database, or damaged
             raise unusable(str(error.orig)) from error
         raise
+
+
+def _is_away(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether it is the database that fails, and not this one statement."""
+    cause = getattr(error, "orig", None)
+    if cause is None:
+        return False  # all connections of this process are in use
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_NO_CONNECTION)
+    return getattr(cause, "sqlite_errorname", None) not in ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 def unusable(reason: str) -> StorageError:

@@ -54,6 +54,7 @@ class AlertRow:
         occurrences: How often it was noticed until it was over.
         details: Facts for the message.
         closed: When it was over.
+        error: Why the last attempt to tell it failed, with its code.
     """
 
     id: str
@@ -69,6 +70,7 @@ class AlertRow:
     created: datetime
     updated: datetime
     closed: datetime | None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,12 @@ def open_alerts(tx: Transaction, rule_id: str, dataflow_id: str) -> Sequence[Ale
     return [_row(row) for row in tx.execute(wanted.order_by(table.c.created))]
 
 
+def is_noted(tx: Transaction, rule_id: str, *, kind: str, job_id: str) -> bool:
+    """Whether this was noticed of a job before."""
+    wanted = sa.select(table.c.id).where(table.c.rule_id == rule_id, table.c.kind == kind, table.c.job_id == job_id)
+    return tx.execute(wanted.limit(1)).first() is not None
+
+
 def again(tx: Transaction, id: str, *, job_id: str | None) -> None:
     """Count one more occurrence of an open alert."""
     tx.execute(sa.update(table).where(table.c.id == id).values(occurrences=table.c.occurrences + 1, job_id=job_id))
@@ -280,9 +288,9 @@ def take(tx: Transaction, *, delays: Sequence[timedelta], lease: timedelta, limi
     return rows
 
 
-def told(tx: Transaction, id: str, *, status: AlertStatus) -> None:
-    """Note what became of an attempt: ``sent``, ``pending`` for another one, or ``given_up``."""
-    tx.execute(sa.update(table).where(table.c.id == id).values(status=status, updated=now(tx)))
+def told(tx: Transaction, id: str, *, status: AlertStatus, error: str | None = None) -> None:
+    """Note what became of an attempt: ``sent``, or ``pending`` for another one, or ``given_up`` after an error."""
+    tx.execute(sa.update(table).where(table.c.id == id).values(status=status, error=error, updated=now(tx)))
 
 
 def late_runs(tx: Transaction, before: datetime) -> Sequence[LateRun]:

@@ -13,10 +13,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from landbridge.errors import FlowError
-from landbridge.jobs import db_audit, db_jobs, db_totals
+from landbridge.jobs import db_audit, db_jobs, db_progress, db_totals
 from landbridge.jobs.db import Transaction, changed, now
 from landbridge.jobs.db_jobs import JobRow, JobStatus
+from landbridge.jobs.db_progress import KEPT_LEVELS, TraceRow
 from landbridge.jobs.db_tables import approval as table, job as jobs
+
+_DECISIONS: Final = {"job.approve": "approved", "job.refuse": "refused"}
 
 _LOOK_BACK: Final = 100
 """Newer jobs that are looked at for one that has read everything."""
@@ -78,7 +81,8 @@ def approve(tx: Transaction, job_id: str, *, codes: Collection[str] = (), by: st
     """
     row = _waiting(tx, job_id)
     _check_newest(tx, row)
-    open_codes = {asked.code for asked in of_job(tx, job_id) if not asked.decision}
+    waiting = {asked.code: asked for asked in of_job(tx, job_id) if not asked.decision}
+    open_codes = waiting.keys()
     unknown = sorted(set(codes) - open_codes)
     if unknown:
         raise FlowError(
@@ -93,12 +97,22 @@ def approve(tx: Transaction, job_id: str, *, codes: Collection[str] = (), by: st
         .where(table.c.job_id == job_id, table.c.code.in_(given))
         .values(answered=moment, answered_by=by, decision="approved")
     )
-    db_audit.note(tx, "job.approve", actor=by, object_kind="job", object_id=job_id, details={"codes": given})
+    _note(tx, "job.approve", job_id, [waiting[code] for code in given], by=by)
     options = {**row.options.as_json(), "approvals": sorted({*row.options.approvals, *given})}
     _change(
         tx, job_id, status=JobStatus.QUEUED, options=options, turn=jobs.c.turn + 1, admitted=None, handed_over=False
     )
     return db_jobs.get(tx, job_id)
+
+
+def _note(tx: Transaction, action: str, job_id: str, asked: Sequence[ApprovalRow], *, by: str) -> None:
+    """What somebody has decided, with the figures that they saw."""
+    details = {"asked": [{"approval": each.code, "step": each.step, **(each.details or {})} for each in asked]}
+    db_audit.note(tx, action, actor=by, object_kind="job", object_id=job_id, details=details)
+    if "info" in KEPT_LEVELS[db_jobs.get(tx, job_id).options.log_level]:
+        word, moment = _DECISIONS[action], now(tx)
+        lines = [TraceRow(moment, "info", f"{by} has {word}: {each.message}", each.step) for each in asked]
+        db_progress.add_trace(tx, job_id, lines)
 
 
 def _check_newest(tx: Transaction, row: JobRow) -> None:
@@ -136,13 +150,14 @@ def refuse(tx: Transaction, job_id: str, *, by: str) -> JobRow:
         FlowError: LB-1705, there is no such job; LB-1706, it waits for no approval.
     """
     _waiting(tx, job_id)
+    refused = [asked for asked in of_job(tx, job_id) if not asked.decision]
     moment = now(tx)
     tx.execute(
         sa.update(table)
         .where(table.c.job_id == job_id, table.c.answered.is_(None))
         .values(answered=moment, answered_by=by, decision="refused")
     )
-    db_audit.note(tx, "job.refuse", actor=by, object_kind="job", object_id=job_id)
+    _note(tx, "job.refuse", job_id, refused, by=by)
     _change(tx, job_id, status=JobStatus.FAILED, reason="guard", ended=moment)
     db_totals.count(tx, job_id)
     return db_jobs.get(tx, job_id)

@@ -353,6 +353,7 @@ alert = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("occurrences", sa.Integer, nullable=False, default=1),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("error", sa.Text),  # why the last attempt to tell it failed
     sa.Column("details", Json),
     sa.Column("created", Instant, nullable=False),
     sa.Column("updated", Instant, nullable=False),

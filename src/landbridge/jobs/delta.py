@@ -46,12 +46,27 @@ def prepare(tx: Transaction, job: JobRow) -> JobRow:
     if job.options.mark_revision is not None or job.kind == "replay":
         return job
     mark = db_delta.get(tx, job.dataflow_id)
-    since = job.options.since
+    since, first = job.options.since, False
     if since is None and not job.options.full_extract:
+        first = mark.mark is None
         since = mark.mark or first_since(tx, job)
-    options = replace(job.options, since=since, mark_revision=mark.revision)
+    options = replace(job.options, since=since, first=first, mark_revision=mark.revision)
     db_delta.keep_options(tx, job.id, options.as_json())
     return replace(job, options=options)
+
+
+def reading(job: JobRow) -> str:
+    """What a job that has begun reads, in one line for people; empty before."""
+    options = job.options
+    if job.kind == "replay":
+        return "reads rejected records again"
+    if options.mark_revision is None:
+        return ""
+    most = f", at most {options.limit:,}" if options.limit else ""
+    if options.since is None:
+        return f"reads all records{most}"
+    first = " (first run: one period back; --full reads all records)" if options.first else ""
+    return f"reads what changed since {options.since:%Y-%m-%d %H:%M:%S} UTC{most}{first}"
 
 
 def seen_files(tx: Transaction, job: JobRow) -> dict[str, Any]:

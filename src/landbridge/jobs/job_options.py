@@ -26,6 +26,7 @@ class JobOptions:
         limit: Read at most this many records.
         full_extract: Read all records, not only what changed since the last job.
         since: Read what changed at or after this instant; set by ``delta.prepare`` when the job begins.
+        first: Nothing was delivered before, so that ``since`` is a guess: one period back.
         mark_revision: The state of the dataflow's mark at that moment; None before.
         log_level: Which lines the trace keeps; ``debug`` keeps samples of records, too.
         time_limit_s: Stop the job after so many seconds of running; None for the default of the service.
@@ -41,6 +42,7 @@ class JobOptions:
     limit: int | None = None
     full_extract: bool = False
     since: datetime | None = None
+    first: bool = False
     mark_revision: int | None = None
     log_level: LogLevel = "info"
     time_limit_s: float | None = None

@@ -80,7 +80,8 @@ def start(
         ),
     )
     if added and scheduling_id is None:
-        details = {"dataflow": row.id, "version": content.version, "kind": kind}
+        asked = (options or JobOptions()).as_json()
+        details = {"dataflow": row.id, "version": content.version, "kind": kind, "options": asked}
         action = "job.replay" if kind == "replay" else "job.start"
         db_audit.note(tx, action, actor=by, object_kind="job", object_id=new, details=details)
     return db_jobs.get(tx, new)

@@ -15,6 +15,8 @@ from landbridge.jobs.db_workers import WorkerStatus
 from landbridge.jobs.key_check import opened_vault
 from landbridge.jobs.vault import KEY_VARIABLE, Vault
 
+NOT_NOW: Final = "LB-7507"
+
 _ALIVE: Final = timedelta(seconds=60)
 """A worker that wrote its heartbeat within this time may be running, with the old key."""
 
@@ -40,7 +42,7 @@ def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None =
     if given := environ.get(KEY_VARIABLE):
         if "," not in given:
             raise StorageError(
-                "LB-7507",
+                NOT_NOW,
                 f"{KEY_VARIABLE} holds one key, so there is no new one to seal with",
                 hint="Put a new key and a comma before it, for all services and workers. Then repeat this.",
             )
@@ -51,7 +53,7 @@ def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None =
         running = [worker.host for worker in living if worker.heartbeat > recent]
     if running:
         raise StorageError(
-            "LB-7507",
+            NOT_NOW,
             f"a worker is running on {running[0]} with the old key",
             hint="Stop all services and workers, and repeat this. After a crash, wait a minute.",
         )
@@ -60,6 +62,20 @@ def rotate(database: Database, folder: Path, environ: Mapping[str, str] | None =
     count = _seal_anew(database, Vault.open(folder, environ), by=by)
     vault.keep_first_key(folder)
     return count
+
+
+def check_environment(environ: Mapping[str, str] | None = None) -> None:
+    """Refuse where the key is in a file, as a running service must: it would not know the new one.
+
+    Raises:
+        StorageError: LB-7507.
+    """
+    if not (os.environ if environ is None else environ).get(KEY_VARIABLE):
+        raise StorageError(
+            NOT_NOW,
+            "the key is in a file, which is not changed under a running service",
+            hint="Stop all services and workers, and run: landbridge connections rotate-key",
+        )
 
 
 def _seal_anew(database: Database, keys: Vault, *, by: str) -> int:

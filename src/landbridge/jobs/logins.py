@@ -89,8 +89,10 @@ def _begun(tx: Transaction, user: UserRow, life: SessionLife) -> Issued:
 
 def _refused(database: Database, user: UserRow | None) -> AccessRefused:
     with database.write() as tx:
-        actor, user_id = (user.email, user.id) if user else ("unknown", "")
-        db_audit.note(tx, "session.refuse", actor=actor, object_kind="user", object_id=user_id)
+        # Who it was is not known: whose account it was about is the object.
+        details = {"email": user.email} if user else None
+        about = user.id if user else ""
+        db_audit.note(tx, "session.refuse", actor="unknown", object_kind="user", object_id=about, details=details)
     return AccessRefused("LB-8006", "the e-mail address or the password is wrong", status=401)
 
 

@@ -117,7 +117,13 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     step: str | None
 
 
-FromJob: TypeAlias = Counts | Line | Done | Refused
+class Crashed(msgspec.Struct, frozen=True, tag="crashed"):
+    """A fault of ours ends the process, which says nothing more; ``traceback`` is for the log of the service."""
+
+    traceback: str
+
+
+FromJob: TypeAlias = Counts | Line | Done | Refused | Crashed
 
 _ENCODER = msgspec.msgpack.Encoder()
 _TO_JOB: msgspec.msgpack.Decoder[ToJob] = msgspec.msgpack.Decoder(ToJob)

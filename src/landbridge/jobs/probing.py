@@ -62,6 +62,10 @@ class Probe:
         return cls([(whole.flow.dump(), dict(whole.secrets)) for whole in wholes], **more)
 
 
+class TookTooLong(Exception):
+    """A test was ended before it was done."""
+
+
 class Found(msgspec.Struct, frozen=True):
     """One thing that was tried; see ``components.check.Finding``. It tells no secret."""
 
@@ -94,8 +98,8 @@ def run(probe: Probe, *, timeout_s: float, stopped: threading.Event | None = Non
 
     Raises:
         FlowError: They cannot be tested with what is known.
-        StorageError: LB-7508, it took too long, or was stopped; LB-7506, no process can be started, or it ended without
-            an answer.
+        TookTooLong: Or it was stopped.
+        StorageError: LB-7506, no process can be started, or it ended without an answer.
     """
     ends = monotonic() + timeout_s
     ours, theirs = multiprocessing.connection.Pipe(duplex=False)
@@ -105,7 +109,7 @@ def run(probe: Probe, *, timeout_s: float, stopped: threading.Event | None = Non
         try:
             while not ours.poll(_POLL_S):
                 if monotonic() > ends or (stopped is not None and stopped.is_set()):
-                    raise StorageError("LB-7508", "the test takes too long", hint="Test single connections.")
+                    raise TookTooLong
             answer = msgspec.msgpack.decode(ours.recv_bytes(), type=_Answer)
         except EOFError:
             raise StorageError("LB-7506", "the process of a test ended without an answer") from None

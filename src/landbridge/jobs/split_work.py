@@ -21,7 +21,7 @@ from landbridge.jobs.db import AWAY
 from landbridge.jobs.db_jobs import JobRow, JobStatus
 from landbridge.jobs.db_progress import KEPT_LEVELS, TraceRow
 from landbridge.jobs.db_splits import Claim
-from landbridge.jobs.messages import Done, FromJob, Line, Refused
+from landbridge.jobs.messages import Crashed, Done, FromJob, Line, Refused
 from landbridge.jobs.surroundings import Surroundings
 
 _LOG = logging.getLogger("landbridge.jobs")
@@ -176,6 +176,10 @@ class SplitWork:
         for message in process.messages():
             if isinstance(message, Line):
                 lines.append(message)
+            elif isinstance(message, Crashed):
+                _LOG.error(
+                    "the process of a part of job %s failed: %s", row.id, message.traceback, extra={"job": row.id}
+                )
             elif message is not None:
                 last = message
             if monotonic() - saved > _KEEP_INTERVAL_S:

@@ -20,7 +20,7 @@ from landbridge.jobs.child_process import ChildProcess
 from landbridge.jobs.db import AWAY, Transaction, now
 from landbridge.jobs.db_jobs import ENDED, Ending, JobRow, JobStatus
 from landbridge.jobs.db_progress import KEPT_LEVELS, EdgeRow, FileRow, StepRow, Totals, TraceLevel, TraceRow
-from landbridge.jobs.messages import Alive, Begin, Counts, Done, Line, Refused, Stop
+from landbridge.jobs.messages import Alive, Begin, Counts, Crashed, Done, Line, Refused, Stop
 from landbridge.jobs.surroundings import Result, Surroundings
 
 _LOG = logging.getLogger("landbridge.jobs")
@@ -156,6 +156,8 @@ class Supervision:
             row = delta.prepare(tx, row)
             start = f", start {row.starts}" if row.starts > 1 else ""
             _note(tx, row, "info", f"begun on {self._all.host}{start}")
+            if told := delta.reading(row):
+                _note(tx, row, "info", told)
         return row
 
     def _begin(self, row: JobRow) -> Begin:
@@ -198,6 +200,8 @@ class Supervision:
                     heard.counts = message
                 elif isinstance(message, Line):
                     heard.lines.append(message)
+                elif isinstance(message, Crashed):
+                    _LOG.error("the process of job %s failed: %s", row.id, message.traceback, extra={"job": row.id})
                 elif message is not None:
                     heard.last = message
                 self._time_is_up = bool(limit_s and monotonic() - started > limit_s)
@@ -320,7 +324,9 @@ class Supervision:
             for follow_up in self._all.after_job:
                 follow_up(tx, row, ending, result)
         facts = {"job": row.id, "dataflow": row.dataflow_id, **_of_error(ending)}
-        _LOG.info('job %s of "%s": %s', row.id, row.dataflow_name, ending.status, extra=facts)
+        level = logging.ERROR if ending.status is JobStatus.FAILED else logging.INFO
+        why = f"  [{facts['code']}]" if facts.get("code") else ""
+        _LOG.log(level, 'job %s of "%s": %s%s', row.id, row.dataflow_name, ending.status, why, extra=facts)
         for tell in self._all.told:
             tell(row.id)
         if ending.status in _JOURNAL_IS_DONE and self._parts_have_ended(row):

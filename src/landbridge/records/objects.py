@@ -118,3 +118,11 @@ def _index(key: str | int) -> int | None:
     if isinstance(key, int):
         return key
     return int(key) if key.isdecimal() else None
+
+
+def prune(value: Any, path: Path) -> None:
+    """Remove what stands at ``path``, and the objects around it that are empty without it."""
+    remove(value, path)
+    for end in range(len(path) - 1, 0, -1):
+        if get(value, path[:end]) == {}:
+            remove(value, path[:end])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,9 +106,11 @@ async def send_mail(server: MailServer, mail: Mail) -> int:
         How many of the addresses are none, or were refused by the server; the others get it.
 
     Raises:
-        TransientError: LB-3301, another attempt may succeed.
+        TransientError: LB-3301 the server did not take the mail, LB-3303 it cannot be reached; another attempt may
+            succeed.
         AuthError: LB-2104, the login was refused.
-        ConnectionFailed: LB-2106 untrusted certificate, LB-2121 the server refused the mail for good.
+        ConnectionFailed: LB-2106 untrusted certificate, LB-2121 the server refused the mail for good, LB-2123 no
+            STARTTLS, LB-2124 no TLS, LB-2125 no login. Another attempt cannot succeed.
     """
     recipients = [address for address in mail.to if ADDRESS.fullmatch(address)]
     if not recipients:
@@ -139,14 +142,10 @@ async def send_mail(server: MailServer, mail: Mail) -> int:
             raise _refused(server, error.code) from None
         raise _later(server) from None
     except aiosmtplib.SMTPNotSupported:
-        message = f"the mail server {server.host} lacks STARTTLS, the login, or such addresses"
-        raise ConnectionFailed("LB-2121", message, hint="Use smtps:// if it encrypts from the beginning.") from None
+        message = f"the mail server {server.host} takes no addresses with letters beyond ASCII"
+        raise ConnectionFailed("LB-2121", message, hint="Correct the addresses of the alert.") from None
     except (aiosmtplib.SMTPException, OSError) as error:
-        if isinstance(error.__cause__ or error.__context__ or error, ssl.SSLCertVerificationError):
-            message = f"the certificate of {server.host} cannot be trusted"
-            hint = "Check the name. For an authority of your own, set the environment variable SSL_CERT_FILE."
-            raise ConnectionFailed("LB-2106", message, hint=hint) from None
-        raise _later(server) from None
+        raise _explained(server, error) from None
     return len(mail.to) - len(recipients) + len(refused)
 
 
@@ -173,6 +172,45 @@ def _refused(server: MailServer, code: int) -> ConnectionFailed:
         f"the mail server {server.host} refused a mail for good (SMTP {code})",
         hint="Check the addresses of the alert, and whether the server lets this sender send.",
     )
+
+
+def _explained(server: MailServer, error: Exception) -> ConnectionFailed | TransientError:
+    """What a connection without an answer from the server means."""
+    cause: BaseException = error
+    while (before := cause.__cause__ or cause.__context__) is not None:
+        cause = before
+    place = f"the mail server {server.host}, port {server.port},"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        message = f"the certificate of {server.host} cannot be trusted: {cause.verify_message}"
+        hint = "Check the name. For an authority of your own, set the environment variable SSL_CERT_FILE."
+        return ConnectionFailed("LB-2106", message, hint=hint)
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        hint = f"Where it begins without encryption, name it by smtp:// and its port, often 587, in {URL_VARIABLE}."
+        return ConnectionFailed("LB-2124", f"{place} does not speak TLS there", hint=hint)
+    if type(error) is aiosmtplib.SMTPException:  # what the library finds missing in the server's offers
+        if "STARTTLS extension" in error.message:
+            hint = f"Use the port that does, often 587, or smtps:// and port 465, in {URL_VARIABLE}."
+            return ConnectionFailed("LB-2123", f"{place} offers no STARTTLS; nothing was sent", hint=hint)
+        hint = f"Take user and password out of {URL_VARIABLE}, or use the port for logins, often 587 or 465."
+        return ConnectionFailed("LB-2125", f"{place} offers no login that is known here", hint=hint)
+    if isinstance(error, aiosmtplib.SMTPConnectError):
+        return TransientError(
+            "LB-3303",
+            f"{place} cannot be reached: {_reason(error, cause)}",
+            hint="Check its name and port, and for port 465 that its URL begins with smtps://. Alerts are sent again "
+            "for some hours.",
+        )
+    return _later(server)
+
+
+def _reason(error: Exception, cause: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    if isinstance(cause, ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(cause, socket.gaierror):
+        return "nobody knows its name"
+    return "the connection was closed" if isinstance(cause, ConnectionError) else "no connection"
 
 
 def _later(server: MailServer) -> TransientError:

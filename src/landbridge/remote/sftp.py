@@ -57,13 +57,15 @@ class SftpStore:
     ) -> None:
         await self._session.close()
 
-    async def list(self) -> Sequence[Entry]:
-        """The files in the folder; see ``Store.list``.
+    async def list(self, below: str = "") -> Sequence[Entry]:
+        """The files in the folder, or in the folder ``below`` it; see ``Store.list``.
 
         Raises:
+            FlowError: LB-1301, ``below`` leads out of the folder.
             ConnectionFailed: The folder is missing (LB-2201) or may not be read (LB-2202).
         """
-        return [entry for entry in await self._entries(self._folder) if not is_temporary(entry.name)]
+        folder = self._path(checked_name(below)) if below else self._folder
+        return [entry for entry in await self._entries(folder) if not is_temporary(entry.name)]
 
     async def read(self, name: str) -> AsyncGenerator[bytes]:
         """The content of ``name`` in pieces of a megabyte.

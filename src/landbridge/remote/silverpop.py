@@ -121,10 +121,19 @@ class Client:
             FlowError: LB-1521; there is no such database.
             TransientError: In spite of repetitions it was not done.
         """
-        [outcome] = await self.call_all(operation, [content])
+        result, _ = await self.call_and_tell(operation, content)
+        return result
+
+    async def call_and_tell(self, operation: str, content: str) -> tuple[Element, bool]:
+        """Do one operation; gives its RESULT, and whether an earlier attempt may have done it, too.
+
+        Raises:
+            LandbridgeError: See ``call``.
+        """
+        [outcome], uncertain = await self._call_all(operation, [content])
         if isinstance(outcome, OperationRefused):
             raise outcome
-        return outcome
+        return outcome, uncertain
 
     async def call_all(self, operation: str, contents: Sequence[str]) -> list[Element | OperationRefused]:
         """Do an operation several times in one call; gives what became of each, in order.
@@ -132,6 +141,10 @@ class Client:
         Raises:
             LandbridgeError: See ``call``; none of them was refused by itself.
         """
+        found, _ = await self._call_all(operation, contents)
+        return found
+
+    async def _call_all(self, operation: str, contents: Sequence[str]) -> tuple[list[Element | OperationRefused], bool]:
         request = envelope(f"<{operation}>{content}</{operation}>" for content in contents)
         repetition = Repetition(self._retries, may_repeat=True, unknown=codes.unknown_outcome)
         renewed = False
@@ -139,7 +152,8 @@ class Client:
             token = await self._token()
             try:
                 found = await self._attempt(operation, request, token, count=len(contents))
-                return [self._judged(each, operation, uncertain=repetition.is_uncertain) for each in found]
+                uncertain = repetition.is_uncertain
+                return [self._judged(each, operation, uncertain=uncertain) for each in found], uncertain
             except SessionExpired:
                 if renewed:
                     raise codes.refused_token(self.login.place) from None

@@ -2,7 +2,7 @@
 
 ``publish`` gives the file its name in the folder ``upload``, writes the map file next to it, begins the import job,
 waits for its end and fetches what it says of single rows. Importing the same file twice has the effect of importing it
-once, so an interrupted job simply does it again.
+once, so an interrupted job simply does it again, when the opt-outs are safe that its first import may have undone.
 """
 
 from __future__ import annotations
@@ -11,18 +11,27 @@ import csv
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 from landbridge.errors import ConnectionFailed, DataError, FlowError
 from landbridge.remote.publish import Announce, Entry, Upload
 from landbridge.remote.sftp import SftpStore
 from landbridge.remote.silverpop import Client
-from landbridge.remote.silverpop_jobs import FILE_TYPES, FinishedJob, ImportAction, MapFile, Patience, import_file
+from landbridge.remote.silverpop_jobs import (
+    FILE_TYPES,
+    FinishedJob,
+    ImportAction,
+    MapFile,
+    Patience,
+    begin_import,
+    ended,
+)
 from landbridge.remote.silverpop_lists import CONSENT_TYPES, ListFacts
-from landbridge.remote.silverpop_opt_outs import DOWNLOAD, UPLOAD, NotedOptOuts, note_opt_outs, put
+from landbridge.remote.silverpop_opt_outs import OptOuts
+from landbridge.remote.silverpop_results import DOWNLOAD, UPLOAD, put, refused_rows, remove_results
 
 _MAX_HEADER: Final = 1 << 20
-_MAX_ERRORS: Final = 64 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -53,11 +62,13 @@ class Imported:
         file: Its name.
         job: The import job.
         refused: The rows that were not taken, as the platform gives them back; may be fewer than it counts.
+        left_out: Rows that the import was not to take: their contacts are not there, or were not to be changed.
     """
 
     file: str
     job: FinishedJob
     refused: Sequence[str]
+    left_out: int = 0
 
 
 class ImportStore:
@@ -91,6 +102,11 @@ class ImportStore:
         self.told = told
         self.keep_files = keep_files
         self.keep_opt_outs = keep_opt_outs
+        self.opt_outs: OptOuts | None = None
+        if not target.is_table:
+            self.opt_outs = OptOuts(
+                client, files, target.facts.id, patience=patience, refused=self._not_restored, keep_files=keep_files
+            )
 
     async def list(self) -> Sequence[Entry]:
         """Nothing: whether a file was imported cannot be seen from the folder."""
@@ -138,8 +154,17 @@ class ImportStore:
                 )
 
     async def clean(self) -> int:
-        """Nothing to do: the folder is cleaned when the next file is written to it."""
+        """Finish what an interrupted import has left: people whom it may have opted in are opted out again.
+
+        Raises:
+            LandbridgeError: See ``OptOuts.take_up``.
+        """
+        if self.opt_outs is not None:
+            await self.opt_outs.take_up()
         return 0
+
+    def _not_restored(self, file: str, job: FinishedJob, rows: Sequence[str]) -> None:
+        self.told(Imported(file, job, rows))
 
 
 class ImportUpload:
@@ -190,12 +215,14 @@ class ImportUpload:
         """Import the file. One without a header is empty and left alone.
 
         Raises:
-            LandbridgeError: See ``import_file``.
+            LandbridgeError: See ``begin_import``, ``ended`` and ``OptOuts.kept``.
         """
         if self._file is None or self._map is None:
             return
-        await self._file.publish()
         store, target = self._store, self._target
+        if store.opt_outs is not None:
+            await store.opt_outs.take_up()
+        await self._file.publish()
         map_name = f"{self._name}.map.xml"
         text = (
             self._map.for_table(target.facts.id)
@@ -203,55 +230,29 @@ class ImportUpload:
             else self._map.for_list(target.facts.id, target.action)
         )
         await put(store.files, f"{UPLOAD}/{map_name}", text.encode())
-        opt_outs = await self._opt_outs()
-        job = await import_file(
-            store.client,
-            "ImportTable" if target.is_table else "ImportList",
-            map_file=map_name,
-            source=self._name,
-            patience=store.patience,
-        )
-        if opt_outs is not None:
-            await opt_outs.restore(store.client, store.files, patience=store.patience, keep_file=store.keep_files)
-        refused = await self._refused(job)
-        store.told(Imported(self._name, job, refused))
+        job = await self._job(map_name)
+        # An import that opts out says nothing of contacts who are not there.
+        left_out = 0 if target.action == "OPT_OUT" else job.count("NOT_ALLOWED")
+        store.told(Imported(self._name, job, await refused_rows(store.files, job), left_out))
         if not store.keep_files:
-            results = [job.parameters.get(name) for name in ("RESULTS_FILE_NAME", "ERROR_FILE_NAME")]
-            names = [f"{UPLOAD}/{self._name}", f"{UPLOAD}/{map_name}"]
-            for name in (*names, *(f"{DOWNLOAD}/{each}" for each in results if each)):
-                with suppress(ConnectionFailed):  # they may be kept by rule; the import is done all the same
-                    await store.files.remove(name)
+            for name in (self._name, map_name):
+                with suppress(ConnectionFailed):  # it may be kept by rule; the import is done all the same
+                    await store.files.remove(f"{UPLOAD}/{name}")
+            await remove_results(store.files, job)
 
     async def discard(self) -> None:
         """Remove the temporary file."""
         if self._file is not None:
             await self._file.discard()
 
-    async def _opt_outs(self) -> NotedOptOuts | None:
+    async def _job(self, map_name: str) -> FinishedJob:
+        """Do the import."""
         store, target = self._store, self._target
-        if not store.keep_opt_outs or target.is_table or target.action == "OPT_OUT":
-            return None
-        return await note_opt_outs(
-            store.client,
-            store.files,
-            list_id=target.facts.id,
-            keys=target.keys,
-            name=f"{self._name}.keep",
-            patience=store.patience,
-        )
-
-    async def _refused(self, job: FinishedJob) -> Sequence[str]:
-        """The rows in the job's error file. Its layout is not published: every line counts as one row."""
-        name = job.parameters.get("ERROR_FILE_NAME")
-        if not job.refused_rows or not name:
-            return []
-        content = bytearray()
-        with suppress(ConnectionFailed):
-            async for chunk in self._store.files.read(f"{DOWNLOAD}/{name}"):
-                content += chunk
-                if len(content) > _MAX_ERRORS:
-                    break
-        return [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()][: job.refused_rows]
+        operation: Literal["ImportList", "ImportTable"] = "ImportTable" if target.is_table else "ImportList"
+        begin = partial(begin_import, store.client, operation, map_file=map_name, source=self._name)
+        if store.opt_outs is not None and store.keep_opt_outs and target.action != "OPT_OUT":
+            return await store.opt_outs.kept(begin, keys=target.keys, source=self._name)
+        return await ended(store.client, operation, (await begin()).job, patience=store.patience)
 
     def _read_header(self, *, complete: bool) -> None:
         end = self._head.find(b"\n")

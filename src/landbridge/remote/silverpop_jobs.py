@@ -60,6 +60,19 @@ class FinishedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A job under way.
+
+    Attributes:
+        job: Its id.
+        may_have_twin: The first answer was lost and the call repeated, so another job may do the same.
+    """
+
+    job: str
+    may_have_twin: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MapFile:
     """How the columns of a source file are read.
 
@@ -137,26 +150,24 @@ class Export:
         return f"{elements(facts)}<EXPORT_COLUMNS>{columns}</EXPORT_COLUMNS>"
 
 
-async def import_file(
-    client: Client, operation: Literal["ImportList", "ImportTable"], *, map_file: str, source: str, patience: Patience
-) -> FinishedJob:
-    """Import a file that lies in the folder ``upload``.
+async def begin_import(
+    client: Client, operation: Literal["ImportList", "ImportTable"], *, map_file: str, source: str
+) -> Begun:
+    """Begin to import a file that lies in the folder ``upload``.
 
     Raises:
-        DataError: LB-4632; the job ended in an error.
-        TransientError: LB-3222; it did not end in time.
         LandbridgeError: See ``Client.call``.
     """
     asked = elements({"MAP_FILE": map_file, "SOURCE_FILE": source, "FILE_ENCODING": "UTF-8"})
-    result = await client.call(operation, asked)
-    return await finished(client, operation, result, patience=patience)
+    result, has_twin = await client.call_and_tell(operation, asked)
+    return Begun(text_of(result, "JOB_ID"), may_have_twin=has_twin)
 
 
 async def export(client: Client, wanted: Export, *, patience: Patience) -> tuple[FinishedJob, str]:
     """Export contacts into a file of the folder ``download``; gives the job and the file's name.
 
     Raises:
-        LandbridgeError: See ``import_file``.
+        LandbridgeError: See ``finished``.
     """
     result = await client.call("ExportList", wanted.request())
     name = text_of(result, "FILE_PATH").rpartition("/")[2]
@@ -171,7 +182,15 @@ async def finished(client: Client, operation: str, result: Element, *, patience:
         TransientError: LB-3222; it did not end in time.
         LandbridgeError: See ``Client.call``.
     """
-    job = text_of(result, "JOB_ID")
+    return await ended(client, operation, text_of(result, "JOB_ID"), patience=patience)
+
+
+async def ended(client: Client, operation: str, job: str, *, patience: Patience) -> FinishedJob:
+    """Wait for the end of the job with this id.
+
+    Raises:
+        LandbridgeError: See ``finished``.
+    """
     end = time.monotonic() + patience.timeout_s
     wait_s = _FIRST_WAIT_S
     while True:

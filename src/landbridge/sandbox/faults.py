@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from landbridge.emulation.happening import Happening
 
@@ -81,6 +81,31 @@ class Fault:
     def as_json(self) -> dict[str, Any]:
         """The fault as a JSON object."""
         return asdict(self)
+
+
+Strikes: TypeAlias = Mapping[FaultKind, tuple[str, ...]]
+"""With which operations each kind of fault happens; ``*`` stands for any call."""
+
+
+def can_strike(known: Mapping[str, Strikes], fault: Fault) -> None:
+    """Make sure that a fault could happen.
+
+    Args:
+        known: What can happen at each running vendor.
+        fault: The fault.
+
+    Raises:
+        ValueError: It never could; the text names what could.
+    """
+    vendors = [name for name in known if fnmatchcase(name, fault.vendor)]
+    if not vendors:
+        raise ValueError(f"no running vendor is called {fault.vendor}; there are {', '.join(known)}")
+    places = {name: known[name].get(fault.kind, ()) for name in vendors}
+    if any(place == "*" or fnmatchcase(place, fault.operation) for own in places.values() for place in own):
+        return
+    told = [f"{name} has it with {', '.join(own)}" for name, own in places.items() if own]
+    others = [f"{name} has {', '.join(known[name])}" for name in vendors]
+    raise ValueError(f"{fault.kind} would never happen to {fault.operation}: {'; '.join(told or others)}")
 
 
 class Faults(Happening[Fault]):

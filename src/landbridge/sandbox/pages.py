@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from landbridge.sandbox.faults import Fault
+from landbridge.sandbox.faults import Fault, can_strike
 from landbridge.sandbox.vendor import Table, Vendor
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ class Pages:
     """The sandbox's own pages, for this machine only.
 
     ``GET /`` lists the vendors, ``GET /_sandbox/NAME`` shows what one holds, ``GET /_sandbox/NAME.json`` gives it as
-    JSON. ``GET /_sandbox/state`` shows faults and switches; ``POST /_sandbox/faults`` adds a fault, ``DELETE`` clears
-    them; ``POST /_sandbox/NAME/switches`` changes switches; ``POST /_sandbox/NAME/do/ACTION`` does what people do in
-    the vendor's own pages.
+    JSON. ``GET /_sandbox/state`` shows faults, how often each has happened, and switches; ``POST /_sandbox/faults``
+    adds a fault that can happen, ``DELETE`` clears them; ``POST /_sandbox/NAME/switches`` changes switches; ``POST
+    /_sandbox/NAME/do/ACTION`` does what people do in the vendor's own pages.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -76,10 +76,13 @@ class Pages:
     async def _state(self, request: Request) -> Response:
         del request
         switches = {name: asdict(vendor.switches) for name, vendor in self._sandbox.vendors.items()}
-        return _json({"faults": [fault.as_json() for fault in self._sandbox.faults.all()], "switches": switches})
+        faults = [{**fault.as_json(), "happened": number} for fault, number in self._sandbox.faults.counted()]
+        return _json({"faults": faults, "switches": switches})
 
     async def _add_fault(self, request: Request) -> Response:
-        self._sandbox.faults.add(Fault.of(await _given(request)))
+        fault = Fault.of(await _given(request))
+        can_strike({name: vendor.faults for name, vendor in self._sandbox.vendors.items()}, fault)
+        self._sandbox.faults.add(fault)
         return await self._state(request)
 
     async def _clear_faults(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from landbridge.sandbox.faults import Fault, FaultKind, Faults
+from landbridge.sandbox.faults import Fault, FaultKind, Faults, Strikes
 from landbridge.sandbox.state import Collection, State
 
 _LOG = logging.getLogger(__name__)
@@ -147,6 +147,10 @@ class Vendor(ABC):
     """Folders that its SFTP user finds."""
     has_password: ClassVar[bool] = True
     """Whether its SFTP user gets in with a password; otherwise with keys only."""
+    faults: ClassVar[Strikes] = {}
+    """Which faults it knows, and with which operations."""
+    notes: ClassVar[Mapping[str, str]] = {}
+    """What single forms ask for besides the connection."""
     Switches: ClassVar[type] = NoSwitches
     """A frozen dataclass: how the vendor behaves where nobody outside knows for certain, and limits."""
 

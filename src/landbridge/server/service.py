@@ -29,11 +29,12 @@ from landbridge.jobs import alerts
 from landbridge.jobs.alert_delivery import AlertDelivery
 from landbridge.jobs.db import Database, unusable
 from landbridge.jobs.key_check import service_vault
+from landbridge.jobs.outage import Outage
 from landbridge.jobs.schedules import Scheduler
 from landbridge.jobs.surroundings import Told
 from landbridge.jobs.tokens import SessionLife
 from landbridge.jobs.worker import Worker, WorkerSettings
-from landbridge.server import api, idx, metrics
+from landbridge.server import api, idx, metrics, setup_page
 from landbridge.server.gate import Gate
 from landbridge.server.hardening import BODY_TIMEOUT_S, Hardening, Limits, Room, is_loopback
 from landbridge.server.http_protocol import ConnectionLimits, hold_to, protocol
@@ -150,6 +151,7 @@ def make_app(service: Service, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
     )
     app.state.service = service
     app.include_router(_health(service))
+    app.include_router(setup_page.router)
     for router in routers:
         app.include_router(router)
     api.install(app, database=service.database, vault=service.vault, data=service.settings.data)
@@ -171,8 +173,15 @@ def make_app(service: Service, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
 
 
 @contextmanager
-def running(settings: ServiceSettings, *, routers: Sequence[APIRouter] = ()) -> Iterator[Service]:
+def running(
+    settings: ServiceSettings, *, routers: Sequence[APIRouter] = (), outage: Outage | None = None
+) -> Iterator[Service]:
     """Run a service for the length of a ``with`` block.
+
+    Args:
+        settings: See ServiceSettings.
+        routers: See ``make_app``.
+        outage: Tells when the database is away.
 
     Raises:
         StorageError: LB-7502, another service uses the data folder; LB-7501, the database cannot be used; LB-7505, the
@@ -187,6 +196,7 @@ def running(settings: ServiceSettings, *, routers: Sequence[APIRouter] = ()) -> 
         listening = stack.enter_context(_listen(settings.host, settings.port)) if settings.host else None
         database = Database.open(settings.database or settings.data)
         stack.callback(database.close)
+        database.outage = outage
         service = Service(settings, database, told=stack.enter_context(_traced(database)))
         idx.prepare(database, service.vault)
         service.worker.start()

@@ -6,7 +6,8 @@ tells, as guards know it.
 
 A step with ``when`` is left out where the form has other values (``"*"`` in place of values: none at all;
 ``"preferences.*"`` among them: none that begins so), and the steps before it lead to those behind it. A step with
-``branchWhen`` is the first of a branch: where it is left out, nothing leads to what is behind it. In a list or object
+``branchWhen`` is the first of a branch: where it is left out, nothing leads to what is behind it. Of steps side by side
+one of which is chosen, each needs it: a way that steps over one would lead past the other. In a list or object
 ``{"when": …, "value": …}`` is a member that may be left out.
 """
 
@@ -75,7 +76,7 @@ def filled(flow: Dataflow, form: Form, values: Mapping[str, Any]) -> Filled:
 
 def _is_wanted(when: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     return all(
-        values.get(name) not in ("", None) if wanted == _ANY else is_one_of(values.get(name), wanted)
+        values.get(name) not in ("", None, []) if wanted == _ANY else is_one_of(values.get(name), wanted)
         for name, wanted in when.items()
     )
 

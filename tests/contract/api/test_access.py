@@ -40,6 +40,7 @@ from tests.contract.idx import client as idx
 OPEN = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("GET", "/setup"),
     ("POST", "/api/v1/session"),
     ("POST", "/api/v1/setup"),
 }
@@ -603,9 +604,9 @@ def test_a_login_that_fails_is_in_the_trail_without_what_was_typed(fresh):
     user = fresh.user()
     Api(fresh.url).log_in(user.email, "a wrong password", status=401)
     Api(fresh.url).log_in("my-password-in-the-wrong-field", "x", status=401)
-    assert [(line.actor, line.address) for line in fresh.audited("session.refuse")] == [
-        ("unknown", "127.0.0.1"),
-        (user.email, "127.0.0.1"),
+    assert [(line.actor, line.address, line.object_id) for line in fresh.audited("session.refuse")] == [
+        ("unknown", "127.0.0.1", ""),
+        ("unknown", "127.0.0.1", user.id),
     ]
     with fresh.database.read() as tx:
         assert "wrong" not in repr(db_audit.listing(tx))
@@ -630,6 +631,15 @@ def test_a_login_that_is_none_is_refused_without_repeating_it(house, body):
 
 
 # -- the first admin ---------------------------------------------------------------------------------------------------
+
+
+def test_a_browser_that_opens_the_set_up_link_is_told_what_to_do(house):
+    reply = Api(house.url)("GET", "/setup", root="", headers={"Accept": "text/html"})
+    assert (reply.status, reply.headers.get_content_type()) == (200, "text/html")
+    page = reply.body.decode()
+    for told in ("landbridge users add", "/api/v1/setup", "landbridge users setup-link"):
+        assert told in page
+    assert not any(word in page for word in ("<script", "src=", "href="))
 
 
 def set_up(house, token, **others):

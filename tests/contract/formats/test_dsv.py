@@ -119,6 +119,15 @@ def test_leading_zeros_and_blanks_are_kept():
     assert parsed(make("file.parse.dsv"), lines("A,B", "007, x ")) == [{"A": "007", "B": " x "}]
 
 
+def test_numbers_are_made_of_the_columns_that_hold_them_and_of_no_other():
+    parser = make("file.parse.dsv", {"numberColumns": ["score", "missing"]})
+    assert parsed(parser, b"score,zip\n42,42\nx,007\n,1\n") == [
+        {"score": 42, "zip": "42"},
+        {"score": "x", "zip": "007"},
+        {"zip": "1"},
+    ]
+
+
 def test_types_are_inferred_when_asked_for_and_only_where_json_would_write_them_so():
     parser = make("file.parse.dsv", {"inferTypes": True})
     got = parsed(parser, lines("A,B,C,D,E", "1,1.5,true,007,1", "-2,2e3,false,8,x", "3,,,+1,true"))

@@ -1,7 +1,9 @@
 """What every emulated vendor has: state that stays, doors for faults and switches, a page, files that are noticed."""
 
+import importlib
 import json
 import urllib.request
+from pathlib import Path
 
 import anyio
 import asyncssh
@@ -9,8 +11,9 @@ import pytest
 
 from landbridge.errors import ConnectionFailed, FlowError, StorageError
 from landbridge.sandbox import Fault, Sandbox
+from landbridge.sandbox.faults import KINDS
 from landbridge.sandbox.sftp import SftpAccount, SftpServer
-from landbridge.sandbox.vendors import names
+from landbridge.sandbox.vendors import chosen, names
 from tests.contract.sandbox.running import running_sandbox
 
 
@@ -45,9 +48,9 @@ def test_the_first_page_leads_to_the_vendor_and_its_page_shows_what_it_holds(san
 
 
 def test_faults_are_added_shown_and_cleared_over_http(sandbox):
-    status, state = sandbox.send("/_sandbox/faults", {"kind": "lost_reply", "operation": "X*", "times": 2})
+    status, state = sandbox.send("/_sandbox/faults", {"kind": "lost_reply", "skip": 1, "times": 2})
     assert status == 200
-    assert state["faults"] == [Fault("lost_reply", operation="X*", times=2).as_json()]
+    assert state["faults"] == [{**Fault("lost_reply", skip=1, times=2).as_json(), "happened": 0}]
     status, state = sandbox.send("/_sandbox/faults", {}, method="DELETE")
     assert (status, state["faults"]) == (200, [])
 
@@ -61,6 +64,38 @@ def test_a_malformed_fault_is_refused_with_a_reason(sandbox, fault):
     assert status == 400
     assert reply["error"]
     assert sandbox.get("/_sandbox/state")["faults"] == []
+
+
+def test_a_fault_that_could_never_happen_is_refused_and_what_could_is_named(sandbox, vendor):
+    known = sandbox.sandbox[vendor].faults
+    for kind in KINDS:
+        status, reply = sandbox.send("/_sandbox/faults", {"kind": kind, "vendor": vendor})
+        assert (status == 200) is (kind in known), (kind, reply)
+    named = {kind: places for kind, places in known.items() if "*" not in places}
+    for kind, places in named.items():
+        status, reply = sandbox.send("/_sandbox/faults", {"kind": kind, "operation": "Nonsense"})
+        assert status == 400
+        assert all(place in reply["error"] for place in places)
+        assert sandbox.send("/_sandbox/faults", {"kind": kind, "operation": places[0]})[0] == 200
+    status, reply = sandbox.send("/_sandbox/faults", {"kind": "lost_reply", "vendor": "nobody"})
+    assert (status, vendor in reply["error"]) == (400, True)
+
+
+def test_what_can_happen_is_what_the_vendor_asks_for(vendor):
+    """A kind of fault that a vendor's module never asks for could not happen, and one that is asked for is declared."""
+    folder = Path(importlib.import_module(f"landbridge.sandbox.{vendor}").__file__).parent
+    code = "".join(file.read_text() for file in folder.glob("*.py"))
+    asked = {kind for kind in KINDS if f'strike("{kind}"' in code}
+    methods = {"lost_reply": ".reply(", "broken_file": ".broken("}
+    asked |= {kind for kind, method in methods.items() if f"frame{method}" in code}
+    assert asked == set(chosen([vendor])[0].faults)
+
+
+def test_the_state_tells_how_often_a_fault_has_happened(sandbox, vendor):
+    sandbox.send("/_sandbox/faults", {"kind": "lost_reply", "times": 2})
+    for _ in range(3):
+        sandbox.do(lambda own: own[vendor].frame.strike("lost_reply", next(iter(own[vendor].faults["lost_reply"]))))
+    assert [each["happened"] for each in sandbox.get("/_sandbox/state")["faults"]] == [2]
 
 
 def test_an_unknown_switch_or_vendor_is_refused(sandbox, vendor):

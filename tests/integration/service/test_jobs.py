@@ -85,11 +85,17 @@ def test_a_stored_secret_is_nowhere_to_be_read_and_survives_an_export(folder, co
     flow.unlink()
     exported = command("dataflows", "export", folder.name)
     assert json.loads(exported.out)["steps"][3]["params"]["password"] == "********"
-    flow.write_text(exported.out.replace("127.0.0.1", "localhost"))
-    outputs += [exported, command("dataflows", "add", flow)]
+    flow.write_text(exported.out.replace("127.0.0.1", "elsewhere.example.com"))
+    elsewhere = command("dataflows", "add", flow)
+    assert "LB-1770" in elsewhere.err
+    again = json.loads(exported.out)
+    again["steps"][3]["params"]["remotePath"] = "/upload"
+    flow.write_text(json.dumps(again))
+    outputs += [exported, elsewhere, command("dataflows", "add", flow)]
     with state.database.read() as tx:
         version = db_dataflows_version(tx, folder.name)
-    assert state.documents.whole(version).steps[3].params == {"host": "localhost", "username": "u", "password": secret}
+    params = {"host": "127.0.0.1", "username": "u", "password": secret, "remotePath": "/upload"}
+    assert state.documents.whole(version).steps[3].params == params
     started_job = command("jobs", "start", folder.name, "--log-level", "debug", "--wait")
     assert started_job.code == 1
     job_id = started_job.out.splitlines()[0]

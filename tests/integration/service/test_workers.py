@@ -43,10 +43,11 @@ def test_a_locked_database_is_waited_for(folder, serve, state):
 
 
 def test_workers_on_postgresql_share_the_jobs(folder, site, postgres, serve):
-    shared = ("--database", postgres.url, "--slots", "1")
+    place = postgres.new_database()
+    shared = ("--database", place, "--slots", "1")
     serve(*shared)
     serve(*shared, name="worker")
-    state = State(postgres.url, folder / "data")
+    state = State(place, folder / "data")
     try:
         ids = [state.start(state.add_flow(slow_flow(folder, site, f"shared{number}"))) for number in range(2)]
         done = [state.wait_for(job_id) for job_id in ids]
@@ -57,9 +58,10 @@ def test_workers_on_postgresql_share_the_jobs(folder, site, postgres, serve):
 
 
 def test_a_frozen_worker_loses_its_job_and_does_no_harm_when_it_wakes(folder, site, writes, postgres, serve):
-    shared = ("--database", postgres.url, "--slots", "1", "--lease", "5")
+    place = postgres.new_database()
+    shared = ("--database", place, "--slots", "1", "--lease", "5")
     workers = [serve(*shared, name="worker") for _ in range(2)]
-    state = State(postgres.url, folder / "data")
+    state = State(place, folder / "data")
     try:
         job_id = state.start(state.add_flow(slow_flow(folder, site, "frozen")))
         state.wait_for(job_id, RUNNING)

@@ -1,5 +1,7 @@
 """What each ``field.*`` component makes of a record."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -189,3 +191,35 @@ def test_columns_are_followed_where_names_are_known():
     assert make("field.remove", {"fields": ["p"]}).columns(["p.x", "q"]) == ["q"]
     assert make("field.select", {"fields": ["y", "x"]}).columns(None) == ["y", "x"]
     assert make("field.add", {"fields": [{"field": "z", "value": ""}]}).columns(None) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "becomes"),
+    [
+        *((told, "Y") for told in (True, "TRUE", "Yes", " y ", 1, "1")),
+        *((told, "N") for told in (False, "false", "NO", "n", 0)),
+        *((told, "?") for told in ("", None, " ")),
+    ],
+)
+def test_yes_and_no_are_read_however_they_are_told(told, becomes):
+    step = {"fields": ["a.b"], "yes": "Y", "no": "N", "absent": "?"}
+    assert applied("field.boolean", step, {"a": {"b": told}}) == [{"a": {"b": becomes}}]
+    mixed = [{"a": {"b": told}}, {"a": {"b": {}}}, {"c": 1}, {"a": {"b": "x"}}]
+    assert applied("field.boolean", step, *mixed) == [{"a": {"b": becomes}}, {"c": 1, "a": {"b": "?"}}]
+
+
+@pytest.mark.parametrize("told", ["maybe", "ja", 2, "1.5", [True], {"x": True}, "tru"])
+def test_what_is_neither_yes_nor_no_is_rejected_and_not_taken_for_a_no(told):
+    step = make("field.boolean", {"fields": ["s"]})
+    rows = [{"s": "yes", "n": 1}, {"s": told, "n": 2}, {"n": 3}, {"s": "0", "n": 4}]
+    assert step.apply(Batch.from_objects(rows)).to_objects() == [
+        {"s": True, "n": 1},
+        {"n": 3},
+        {"s": False, "n": 4},
+    ]
+    assert [(each["code"], json.loads(bytes(each["record"]))["n"]) for each in rejects(step)] == [("LB-4502", 2)]
+
+
+def test_without_a_word_for_it_a_missing_answer_stays_as_it_is():
+    assert applied("field.boolean", {"fields": ["s", "t"]}, {"s": ""}, {"t": "y"}) == [{"s": ""}, {"t": True}]
+    assert applied("field.boolean", {"fields": ["s"]}, {"n": 1}) == [{"n": 1}]

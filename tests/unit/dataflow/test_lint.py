@@ -316,6 +316,27 @@ def test_a_path_that_ends_without_a_writer_is_a_warning():
     assert "its files go nowhere" in found[0].message
 
 
+@pytest.mark.parametrize("way", [["change"], ["change", "more"]])
+def test_a_way_past_a_step_on_which_records_go_a_second_time_is_a_warning(way):
+    first, *others = way
+    steps = [step("r", READER, ["w", first])]
+    steps += [step(each, "field.rename", [after], fields=[]) for each, after in zip(way, [*others, "w"], strict=True)]
+    found = [one for one in check(*steps, step("w", WRITER)) if one.code == codes.WAY_PAST]
+    assert [(one.severity, one.step, one.field) for one in found] == [("warning", "r", "steps[0].next")]
+    assert '"w" gets every record twice' in found[0].message
+
+
+def test_a_plain_file_beside_a_packed_one_and_two_ways_to_two_writers_are_fine():
+    steps = (
+        step("r", READER, ["csv", "w1", "w2"]),
+        step("csv", "file.format.dsv", ["gzip", "w"], fileName="x"),
+        step("gzip", "file.compress.gzip", ["w"]),
+        step("w1", WRITER),
+        step("w2", WRITER),
+    )
+    assert [one for one in check(*steps, FILE_WRITER) if one.code == codes.WAY_PAST] == []
+
+
 @pytest.mark.parametrize("name", ["x.csv", "x_${now:yyyyMMdd}.csv", "{{name}}"])
 def test_two_files_of_one_name_for_one_writer_are_a_warning(name):
     steps = (

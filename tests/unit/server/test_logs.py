@@ -2,10 +2,13 @@
 
 import json
 import logging
+import sys
+import threading
 
 import pytest
 
-from landbridge.errors import ConnectionFailed
+from landbridge.errors import ConnectionFailed, StorageError
+from landbridge.jobs.outage import Outage
 from landbridge.server import logs
 from landbridge.server.logs import LogFormat
 
@@ -89,3 +92,48 @@ def test_libraries_tell_warnings_only(written):
         logging.getLogger("library").warning("theirs, too")
 
     assert [json.loads(line)["message"] for line in written(work)] == ["ours", "theirs, too"]
+
+
+def test_what_nobody_catches_and_what_the_queue_says_are_lines_like_the_others(written):
+    from dbos._logger import dbos_logger, init_logger
+
+    def work(log):
+        init_logger()
+        dbos_logger.warning("Exception encountered\nin two lines")
+        with logs.uncaught_too():
+            thread = threading.Thread(target=lambda: 1 / 0)
+            thread.start()
+            thread.join()
+            sys.excepthook(*_raised())
+
+    told = [json.loads(line) for line in written(work)]
+    assert [(each["logger"], each["level"]) for each in told] == [
+        ("dbos", "warning"),
+        ("landbridge.service", "critical"),
+        ("landbridge.service", "critical"),
+    ]
+    assert all("ZeroDivisionError" in each["exception"] for each in told[1:])
+
+
+def test_while_the_database_is_away_only_one_speaks_of_it(capsys, written):
+    outage = Outage()
+
+    def work(log):
+        logs.install(LogFormat.JSON, outage=outage)
+        outage.failed("connection refused")
+        log.warning("not kept: %s", StorageError("LB-7501", "the database cannot be used"))
+        logging.getLogger("dbos").warning("Database connection failed")
+        log.warning("not sent: %s", ConnectionFailed("LB-2101", "no answer"))
+
+    told = [json.loads(line) for line in written(work)]
+    assert [(each["logger"], each["code"]) for each in told] == [
+        ("landbridge.database", "LB-7501"),
+        ("landbridge.test", "LB-2101"),
+    ]
+
+
+def _raised():
+    try:
+        return 1 / 0
+    except ZeroDivisionError:
+        return sys.exc_info()

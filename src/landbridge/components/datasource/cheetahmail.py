@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ _YES: Final = frozenset(("yes", "y", "true", "1"))
 _NO: Final = frozenset(("no", "n", "false", "0"))
 _NOBODY: Final = "landbridge-check@example.com"
 _UNIT_PER_CONNECTION: Final = 25
+_MOST_WAITING: Final = 10_000
 
 
 class CheetahMailParams(ComponentParams):
@@ -157,6 +158,8 @@ class CheetahMailWriter(RecordWriter):
         # A suppressed address cannot be taken back from here, so that the guard against mass deletion counts it.
         self.deletes = params.action == "unsubscribe" and params.unsubscribe_from == "everything"
         self._files = 0
+        self._waiting: dict[str, Person] = {}
+        """People of earlier batches whose address somebody else has, by UID: that one may follow."""
         if not params.bulk:
             self.unit_records = _UNIT_PER_CONNECTION * params.max_connections
 
@@ -194,7 +197,12 @@ class CheetahMailWriter(RecordWriter):
 
         await self._all(people, foresee)
         refused = Forecast(Verdict.INVALID)
-        return [refused if person.error else found.get(id(person), refused) for person in people]
+        moving = {person.uid for person in people if person.has_moved}
+        for person in people:
+            if person.error and not (person.is_taken and person.holder in moving):
+                opts_out = found.get(id(person), refused).opts_out
+                found[id(person)] = Forecast(Verdict.INVALID, opts_out=opts_out)
+        return [found.get(id(person), refused) for person in people]
 
     async def test(self) -> AsyncGenerator[Finding]:
         """Login, affiliate, list."""
@@ -227,6 +235,8 @@ class CheetahMailWriter(RecordWriter):
             nested = next((name for name in wrong if name in fields), None)
             if nested is not None:
                 person.error = RecordError("LB-4631", f"{nested} cannot be a column: names are in upper case")
+            elif not email and known and params.action == "unsubscribe":
+                person.email = known.strip()  # nobody needs an address to leave
             elif not email:
                 person.error = RecordError("LB-4631", f"the record has no {EMAIL}")
             yield person
@@ -246,12 +256,37 @@ class CheetahMailWriter(RecordWriter):
         if self.params.action == "unsubscribe":
             await self._unsubscribe(writes, people)
             return
+        for person in people:
+            self._waiting.pop(person.uid, None)
+            if person.error is not None and person.was_known:
+                await writes.withdraw(person)
         await self._all(people, writes.write)
-        # Whose address somebody else had at that moment may find it free when all others are written.
+        await self._again(writes, people)
+        waiting = {**self._waiting, **{person.uid: person for person in people if person.is_taken and person.uid}}
+        for circle in _circles(people, waiting):
+            await self._swap(writes, circle)
+        still = [(uid, person) for uid, person in waiting.items() if person.is_taken]
+        self._waiting = dict(still[-_MOST_WAITING:])
+
+    async def _again(self, writes: SubscriberWrites, people: Iterable[Person]) -> None:
+        """Write those whose address somebody else had as long as one of them finds it free."""
         waiting = [person for person in people if person.is_taken]
-        for person in waiting:
-            person.error, person.is_taken = None, False
-        await self._all(waiting, writes.write)
+        before = len(waiting) + 1
+        while waiting and len(waiting) < before:
+            before = len(waiting)
+            for person in waiting:
+                person.error, person.is_taken = None, False
+            await self._all(waiting, writes.write)
+            waiting = [person for person in waiting if person.is_taken]
+
+    async def _swap(self, writes: SubscriberWrites, circle: Sequence[Person]) -> None:
+        """Let people who have each other's addresses get their own: the first one steps aside meanwhile."""
+        first, *others = circle
+        if await writes.park(first):
+            await self._again(writes, others)
+            await self._again(writes, [first])
+            if first.is_taken:
+                await writes.unpark(first)
 
     async def _unsubscribe(self, writes: SubscriberWrites, people: Sequence[Person]) -> None:
         if self.params.unsubscribe_from == "list":
@@ -317,6 +352,25 @@ def _foreseen(change: Change) -> Forecast:
 def _open(params: CheetahMailParams) -> AbstractAsyncContextManager[Client]:
     limit = None if urlsplit(params.url).hostname in LOOPBACK else params.calls_per_second
     return client(params.login, connections=params.max_connections, calls_per_s=limit, timeout_s=params.timeout)
+
+
+def _circles(people: Sequence[Person], waiting: Mapping[str, Person]) -> Iterator[list[Person]]:
+    """People each of whom waits for the address that the next one has, and the last for that of the first.
+
+    Args:
+        people: Where a circle begins.
+        waiting: Everybody whose address somebody else has, by UID.
+    """
+    seen: set[str] = set()
+    for first in people:
+        walk: list[str] = []
+        uid = first.uid
+        while uid in waiting and uid not in seen:
+            seen.add(uid)
+            walk.append(uid)
+            uid = waiting[uid].holder
+        if uid in walk:
+            yield [waiting[each] for each in walk[walk.index(uid) :]]
 
 
 async def _list_finding(api: Client, list_id: str) -> Finding:

@@ -65,6 +65,7 @@ def forecast(request: Mapping[str, str], account: Account, *, may_exist: bool) -
         verdict,
         opts_out=any(_withdraws(account.get(name), wanted.get(name), flag) for name, flag in _CONSENTS),
         deactivates=wanted.get("isActive") is False and account.get("isActive") is not False,
+        before=account,
     )
 
 

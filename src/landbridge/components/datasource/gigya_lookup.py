@@ -208,7 +208,7 @@ class AccountLookup(Lookup):
                 for account in msgspec.json.decode(b"[" + page.elements + b"]", type=list[dict[str, Any]]):
                     keys = list(self._keys(account))
                     for item in added:
-                        _remove(account, parse(item.path))
+                        objects.prune(account, parse(item.path))  # read only for the comparison
                     for key in keys:
                         index.setdefault(key, []).append(account)
         return index
@@ -264,14 +264,6 @@ def _scalars(value: Any) -> list[Scalar]:
     if isinstance(value, list):
         return [scalar for element in value for scalar in _scalars(element)]
     return [value] if isinstance(value, str | int | float) else []
-
-
-def _remove(row: JsonObject, path: tuple[str | int, ...]) -> None:
-    """Remove a field that was read only for the comparison, and the objects that are empty without it."""
-    objects.remove(row, path)
-    for end in range(len(path) - 1, 0, -1):
-        if objects.get(row, path[:end]) == {}:
-            objects.remove(row, path[:end])
 
 
 def _merge(target: JsonObject, source: JsonObject) -> JsonObject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
 import anyio
@@ -24,6 +24,10 @@ from landbridge.records.path import parse
 from landbridge.remote.lytics import DEFAULT_URL, Audience, Client, LyticsLogin, User, client
 
 _SHOWN: Final = 10
+_SAMPLE: Final = 50
+"""UIDs that are tried on the site, where something casts doubt on the field."""
+_FEW: Final = 0.05
+"""A smaller share than this is hardly anybody."""
 _SEGMENTS: Final = "segments"
 _SEARCH_REFUSED: Final = "LB-1506"
 
@@ -65,7 +69,7 @@ class LyticsAudienceParams(SiteParams):
     )
     stored_type: str = Param("Type of the data store's objects.", default="lytics_segments")
     unknown_are_gone: bool = Param(
-        "People who left are taken for removed at Lytics even if not a single one is known there by gigyaIdField.",
+        "People who left are taken for removed at Lytics even if hardly anybody is known there by gigyaIdField.",
         default=False,
     )
     page_size: int = Param("Users on a page of the scan.", default=100, ge=1, le=1000)
@@ -110,8 +114,10 @@ class _Told:
     repeated: int = 0
     unchanged: int = 0
     left: int = 0
-    known: int = 0
-    """Users that had a Gigya ID, or were found by one."""
+    with_id: int = 0
+    """Users of the audience that had a Gigya ID."""
+    sample: list[str] = field(default_factory=list)
+    """The first of their UIDs."""
 
 
 @component("datasource.read.lytics.audience", title="Read an audience of Lytics")
@@ -130,7 +136,8 @@ class LyticsAudienceReader(RecordReader):
         """Yield the users.
 
         Raises:
-            FlowError: LB-1521; there is no such audience, or none of its users has the field.
+            FlowError: LB-1521; there is no such audience, none of its users has the field, or the field seems to hold
+                something else than UIDs.
             LandbridgeError: See ``remote.lytics.Client`` and, with ``storage``, ``gigya_pages.search``.
         """
         async with self._open() as api:
@@ -142,8 +149,8 @@ class LyticsAudienceReader(RecordReader):
                     async for page in pages:
                         if batch := self._batch(page, ids, held, counted, is_member=True):
                             yield batch
-                if counted.users and not counted.known:
-                    raise self._without_field(f"none of the {counted.users:,} users of the audience")
+                if counted.users and not counted.with_id:
+                    raise self._without_field(f"none of the {counted.users:,} users of the audience is")
                 if held is not None:
                     async with aclosing(self._leavers(api, held, counted)) as chunks:
                         async for chunk in chunks:
@@ -170,10 +177,13 @@ class LyticsAudienceReader(RecordReader):
                 message = "it is not public, so that memberships do not tell of it"
                 yield Finding("audience", "warning", message, "Make it public, or set allAudiences.")
             async with aclosing(api.scan(audience, page_users=params.page_size)) as pages:
-                yield self._field_finding(await anext(pages, []))
+                users: list[User] = await anext(pages, [])
+            yield self._field_finding(users)
         if params.storage != "none":
             await self._noted(None, 'contains "landbridge-test"', limit=1)
             yield Finding("site", "ok", f"{login_of(params).place} answers, and {params.stored_field} can be searched")
+            if uids := [uid for user in users for uid in self._uids(user)][:_SAMPLE]:
+                yield self._accounts_finding(len(uids), await self._with_account(uids))
 
     def _open(self) -> AbstractAsyncContextManager[Client]:
         params = self.params
@@ -193,22 +203,42 @@ class LyticsAudienceReader(RecordReader):
                 is_new = once.new([uid for uid, _ in users])
                 fresh = [each for each, new in zip(users, is_new, strict=True) if new]
                 counted.repeated += len(users) - len(fresh)
-                counted.known += len(fresh)
+                counted.with_id += len(fresh)
+                counted.sample += [uid for uid, _ in fresh[: _SAMPLE - len(counted.sample)]]
                 yield await self._with_memberships(api, fresh)
 
     async def _leavers(
         self, api: Client, held: Held, counted: _Told
     ) -> AsyncGenerator[list[tuple[str, list[str], User]]]:
         """The same of those who, as the site says, are in the audience, and whom the scan did not name."""
+        # Whoever the site says is in the audience proves the field right: they are known by it, but for a few.
+        is_proven = self.params.unknown_are_gone
+        matched = held.seen
         for uids in held.unseen():
             self.services.progress()
             found = await self._with_memberships(api, [(uid, {}) for uid in uids])
             counted.left += len(uids)
-            counted.known += len(found)
-            if not counted.known and not self.params.unknown_are_gone:
-                raise self._without_field(f"none of the {len(uids):,} accounts that the site says are in the audience")
+            matched += len(found)
+            if not is_proven and matched < _FEW * (held.seen + counted.left):
+                if not await self._is_proven_on_site(counted):
+                    raise self._without_field(_none_of(matched, held.seen + counted.left))
+                is_proven = True
             known = {uid for uid, _, _ in found}
             yield found + [(uid, [], {}) for uid in uids if uid not in known]
+
+    async def _is_proven_on_site(self, counted: _Told) -> bool:
+        """Whether the site has accounts of the UIDs that the audience's users have."""
+        return bool(counted.sample) and await self._with_account(counted.sample) >= _FEW * len(counted.sample)
+
+    async def _with_account(self, uids: Sequence[str]) -> int:
+        """How many of some UIDs have an account on the site."""
+        listed = ", ".join(queries.literal(uid) for uid in uids)
+        query = queries.build(["UID"], "accounts", conditions=[f"UID IN ({listed})"], limit=len(uids))
+        found = 0
+        async with aclosing(search(self.params, "accounts.search", query, services=self.services)) as batches:
+            async for batch in batches:
+                found += batch.num_rows
+        return found
 
     async def _with_memberships(
         self, api: Client, users: Sequence[tuple[str, User]]
@@ -330,7 +360,7 @@ class LyticsAudienceReader(RecordReader):
     def _without_field(self, who: str) -> FlowError:
         return FlowError(
             "LB-1521",
-            f'{who} is known at Lytics by the field "{self.params.gigya_id_field}"',
+            f'{who} known at Lytics by the field "{self.params.gigya_id_field}"',
             hint="Correct gigyaIdField. If these people were all removed at Lytics, set unknownAreGone to true.",
         )
 
@@ -343,6 +373,13 @@ class LyticsAudienceReader(RecordReader):
         if having:
             return Finding("Gigya ID field", "ok", message)
         return Finding("Gigya ID field", "failed", message, "Name the field that holds the UID of the account.")
+
+    def _accounts_finding(self, tried: int, having: int) -> Finding:
+        name = self.params.gigya_id_field
+        message = f"{having:,} of {tried:,} values of {name} are UIDs of accounts on the site"
+        if having >= _FEW * tried:
+            return Finding("accounts", "ok", message)
+        return Finding("accounts", "failed", message, "Name the field that holds the UID of the account.")
 
     def _tell(self, audience: Audience, counted: _Told) -> None:
         facts = {
@@ -362,3 +399,12 @@ def _texts(value: Any) -> list[str]:
     if value is None or value is objects.ABSENT or value == "":
         return []
     return [str(each) for each in value if each is not None] if isinstance(value, list) else [str(value)]
+
+
+def _none_of(known: int, asked: int) -> str:
+    """Who is not known by the field: the beginning of a sentence."""
+    if known:
+        return f"of {asked:,} accounts that the site says are in the audience, hardly any ({known:,}) is"
+    if asked == 1:
+        return "the one account that the site says is in the audience is not"
+    return f"none of the {asked:,} accounts that the site says are in the audience is"

@@ -67,6 +67,11 @@ class Held:
         is_same = is_known & (self._kept[rows] == _fingerprints(text for _, text in users))
         return [not same for same in is_same.tolist()]
 
+    @property
+    def seen(self) -> int:
+        """How many of the accounts were seen."""
+        return int(self._seen.sum())
+
     def unseen(self) -> Iterator[list[str]]:
         """UIDs of accounts that were not seen, some hundred at a time."""
         found: list[str] = []

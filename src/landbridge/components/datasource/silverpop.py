@@ -34,7 +34,7 @@ from landbridge.remote.silverpop import Client
 from landbridge.remote.silverpop_import import Imported, ImportStore, Target
 from landbridge.remote.silverpop_jobs import Export, ExportType, ImportAction, export
 from landbridge.remote.silverpop_lists import ListFacts, add_column, facts_of, table_rows
-from landbridge.remote.silverpop_opt_outs import DOWNLOAD
+from landbridge.remote.silverpop_results import DOWNLOAD
 
 MAX_TABLE_ROWS: Final = 10_000_000
 """Rows that all relational tables may hold together, unless the vendor has agreed on more."""
@@ -77,6 +77,10 @@ class SilverpopWriterParams(SilverpopFileParams):
     keep_opt_outs: bool = Param(
         "Note who has opted out before each import, and opt them out again behind it: one more export and import. "
         "The vendor does not say for certain that an import leaves opt-outs alone.",
+        default=False,
+    )
+    gmt_confirmed: bool = Param(
+        "The API user's time zone is GMT; all dates are in the user's zone. `landbridge check` warns until it is set.",
         default=False,
     )
     newsletter_columns: list[str] = Param(
@@ -169,7 +173,7 @@ class SilverpopWriter(FileWriter):
             else:
                 for finding in examined(facts, self._wanted(), keys=params.sync_fields):
                     yield finding
-                yield zone_finding(facts, confirmed=False)
+                yield zone_finding(facts, confirmed=params.gmt_confirmed)
 
     async def create_missing(self) -> AsyncGenerator[Finding]:
         """Add the columns that the database lacks."""
@@ -206,6 +210,7 @@ class SilverpopWriter(FileWriter):
         job = imported.job
         counts = ", ".join(f"{text} {title}" for name, title in _COUNTS.items() if (text := job.count(name)))
         self.services.log("info", f"import job {job.id} of {imported.file}: {counts or 'no rows'}")
+        self.services.leave_out(imported.left_out)
         for line in imported.refused:
             self.services.reject_text(
                 line, file=imported.file, line=None, code="LB-4631", message="Silverpop did not take the row"

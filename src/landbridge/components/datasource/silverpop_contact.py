@@ -151,6 +151,7 @@ class SilverpopContactWriter(RecordWriter):
         found = self._read(batch)
         for round_ in _rounds(found):
             await self._write(round_)
+        self.services.leave_out(sum(map(self._is_left_out, found)))
         outcomes = [contact.error or b"" for contact in found]
         done, _ = calls.split(batch, outcomes, self.services)
         return done
@@ -180,6 +181,13 @@ class SilverpopContactWriter(RecordWriter):
             facts = await facts_of(api, self.params.list_id)
             async for finding in _added(api, facts, self._wanted()):
                 yield finding
+
+    def _is_left_out(self, contact: _Contact) -> bool:
+        """Whether the contact is not there and was not added, because its wish is no or not told."""
+        params = self.params
+        if not params.newsletter_field or not contact.is_missing or contact.error is not None:
+            return False
+        return params.action == "update" or (not contact.wants and not params.add_opted_out)
 
     def _foreseen(self, contact: _Contact) -> Forecast:
         params = self.params

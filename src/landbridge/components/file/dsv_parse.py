@@ -46,6 +46,11 @@ class ParseDsv(Parser):
             "Make booleans of `true` and `false`, and numbers of texts that are written as JSON numbers are.",
             default=False,
         )
+        number_columns: list[str] = Param(
+            "Columns in which numbers are made of texts that are written as JSON numbers are; others stay texts.",
+            default=[],
+            example=["SCORE"],
+        )
         add_filename: bool = Param("Add the name of the file each record comes from.", default=False)
         filename_field: str = Param("Field that `addFilename` fills.", default="filename", example="filename")
         escape_character: str | None = Param(
@@ -131,7 +136,8 @@ class ParseDsv(Parser):
         self._reject_ragged(file, block, bad, len(names))
         built = {}
         for name, column in zip(table.column_names, map(_flat, table.columns), strict=True):
-            built[write((name,))] = inferred(column) if self.params.infer_types else column
+            infers = self.params.infer_types or name in self.params.number_columns
+            built[write((name,))] = inferred(column) if infers else column
         batch = Batch(built, table.num_rows)
         if self.params.add_filename:
             batch = batch.put(parse_path(self.params.filename_field), col.constant(file.name, batch.num_rows))

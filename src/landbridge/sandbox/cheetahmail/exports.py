@@ -29,6 +29,8 @@ _NAMES: Final = {
     "change": "changes",
     "load": "loader_events",
 }
+EXPORTS: Final = tuple(_NAMES.values())
+"""What the files are called."""
 
 
 def write_exports(frame: Frame, subscribers: Subscribers, switches: Switches) -> list[str]:

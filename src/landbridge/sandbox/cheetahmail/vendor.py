@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData, UploadFile
@@ -18,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from landbridge.sandbox.cheetahmail.exports import EXPORT, finish, write_exports
+from landbridge.sandbox.cheetahmail.exports import EXPORT, EXPORTS, finish, write_exports
 from landbridge.sandbox.cheetahmail.loads import Load
 from landbridge.sandbox.cheetahmail.subscribers import MASTER, Illegal, Subscribers, checked, is_address
 from landbridge.sandbox.cheetahmail.switches import Switches
+from landbridge.sandbox.faults import Strikes
 from landbridge.sandbox.vendor import Frame, Table, Vendor
 
 UPLOAD: Final = "upload"
@@ -34,6 +35,8 @@ _CONTROLS: Final = frozenset(("aid", "email", "newemail", "sub", "unsub", "a", "
 _UNFINISHED_S: Final = 2.0
 """An export that is cut off is whole after this time."""
 
+OPERATIONS: Final = ("setuser1", "getuser1", "getlist1", "setlist1", "load1", "unsub1")
+
 Call = Callable[[FormData], Awaitable[str]]
 
 
@@ -43,6 +46,15 @@ class CheetahMail(Vendor):
     name = "cheetahmail"
     title = "CheetahMail"
     folders = (UPLOAD, EXPORT)
+    faults: ClassVar[Strikes] = {
+        "token_expiry": OPERATIONS,
+        "concurrency": OPERATIONS,
+        "rate_limit": OPERATIONS,
+        "partial_failure": ("setuser1", "load"),
+        "lost_reply": ("login1", *OPERATIONS),
+        "slow_job": ("load", *OPERATIONS),
+        "broken_file": EXPORTS,
+    }
     Switches = Switches
 
     def __init__(self, frame: Frame) -> None:

@@ -8,13 +8,14 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from landbridge.sandbox.faults import Strikes
 from landbridge.sandbox.lytics.audiences import Audiences, BadFilter, rule_of
 from landbridge.sandbox.vendor import Frame, Table, Vendor
 
@@ -60,6 +61,12 @@ class Lytics(Vendor):
 
     name = "lytics"
     title = "Lytics"
+    faults: ClassVar[Strikes] = {
+        "token_expiry": ("*",),
+        "concurrency": ("*",),
+        "rate_limit": ("*",),
+        "lost_reply": ("*",),
+    }
     Switches = Switches
 
     def __init__(self, frame: Frame) -> None:

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import asyncssh
 import msgspec
@@ -17,7 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from landbridge.sandbox.faults import Strikes
 from landbridge.sandbox.responsys.connect import FOLDERS, Connect
+from landbridge.sandbox.responsys.events import ACCOUNT
 from landbridge.sandbox.responsys.faults import Refused
 from landbridge.sandbox.responsys.lists import FIELDS, KEYS, MAX_RECORDS, OWN_FIELDS, Members, checked_rows
 from landbridge.sandbox.responsys.switches import Switches
@@ -40,6 +42,17 @@ class Responsys(Vendor):
     title = "Responsys"
     folders = FOLDERS
     has_password = False  # the vendor's SFTP server takes public keys only
+    notes: ClassVar[Mapping[str, str]] = {"account": ACCOUNT}
+    faults: ClassVar[Strikes] = {
+        "token_expiry": ("*",),
+        "concurrency": ("*",),
+        "rate_limit": ("*",),
+        "partial_failure": ("members", "import"),
+        "lost_reply": ("*",),
+        "slow_job": ("import", "export", "feed"),
+        "broken_file": ("import", "export", "feed"),
+        "late_file": ("export", "feed"),
+    }
     Switches = Switches
 
     def __init__(self, frame: Frame) -> None:

@@ -9,12 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from landbridge.sandbox.faults import Strikes
 from landbridge.sandbox.silverpop import contacts, exports, imports, lists, tables
 from landbridge.sandbox.silverpop.databases import (
     COUNTRY,
@@ -125,6 +126,15 @@ class Silverpop(Vendor):
     name = "silverpop"
     title = "Silverpop (Acoustic Campaign)"
     folders = (imports.UPLOAD, imports.DOWNLOAD)
+    faults: ClassVar[Strikes] = {
+        "token_expiry": ("*",),
+        "concurrency": ("*",),
+        "rate_limit": ("*",),
+        "partial_failure": ("ImportList", "ImportTable", "InsertUpdateRelationalTable", "DeleteRelationalTableData"),
+        "lost_reply": ("*",),
+        "slow_job": ("ImportList", "ExportList", "ImportTable", "JoinTable", "PurgeTable", "DeleteTable"),
+        "broken_file": ("ImportList", "ImportTable", "ExportList"),
+    }
     Switches = Switches
 
     def __init__(self, frame: Frame) -> None:

@@ -80,6 +80,7 @@ class AlertShown(Shown):
     status: Annotated[AlertStatus, Field(description="Whether it was told.")]
     occurrences: int
     attempts: int
+    error: Annotated[str | None, Field(description="Why the last attempt to tell it failed.")]
     created: datetime
     closed: Annotated[datetime | None, Field(description="When it was over; null while it is not.")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,12 +12,12 @@ import anyio
 from fastapi import Request
 from pydantic import Field, StringConstraints
 
-from landbridge.errors import StorageError, TransientError
+from landbridge.errors import StorageError
 from landbridge.jobs import host_keys
-from landbridge.jobs.key_rotation import rotate
-from landbridge.jobs.vault import KEY_VARIABLE
+from landbridge.jobs.key_rotation import check_environment, rotate
 from landbridge.server.api.access import Admin, Editor
 from landbridge.server.api.place import Here
+from landbridge.server.api.problems import BUSY
 from landbridge.server.api.routing import Routes, Threads
 from landbridge.server.api.shapes import Given, Shown
 
@@ -69,24 +68,19 @@ def _in_time() -> Iterator[None]:
     """Wait for a server, but not for ever.
 
     Raises:
-        TransientError: LB-3102.
+        StorageError: LB-7508.
     """
     try:
         with anyio.fail_after(_SERVER_TIMEOUT_S):
             yield
     except TimeoutError:
-        raise TransientError("LB-3102", "the server did not tell its host keys in time") from None
+        raise StorageError(BUSY, "the server tells no host key in time", hint="Try again in a moment.") from None
 
 
 @router.post("/key/rotation")
 async def rotate_key(here: Here, caller: Admin, request: Request) -> KeyRotated:
     """Seal everything anew with the first key of LANDBRIDGE_KEY. A key in a file is changed by the command only."""
-    if not os.environ.get(KEY_VARIABLE):
-        raise StorageError(
-            "LB-7507",
-            "the key is in a file, which is not changed under a running service",
-            hint="Stop all services and workers, and run: landbridge connections rotate-key",
-        )
+    check_environment()
     threads: Threads = request.app.state.rotations
     return KeyRotated(values=await threads.run(partial(rotate, here.database, here.data, by=caller.name)))
 

@@ -33,6 +33,7 @@ from landbridge.errors import (
     StorageError,
     TransientError,
 )
+from landbridge.jobs import key_rotation
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -45,7 +46,7 @@ METHOD_NOT_ALLOWED: Final = "LB-1796"
 BUSY: Final = "LB-7508"
 UNEXPECTED: Final = "LB-9003"
 
-_TOLD: Final = frozenset((BUSY, "LB-7507"))
+_TOLD: Final = frozenset((BUSY, key_rotation.NOT_NOW))
 """Faults of this machine whose message is for the client, too."""
 
 _RETRY_AFTER_S: Final = 5
@@ -59,7 +60,7 @@ _BY_CODE: Final[Mapping[str, int]] = {
     **dict.fromkeys(
         ("LB-1702", "LB-1703", "LB-1706", "LB-1722", "LB-1723", "LB-1731", "LB-1763", "LB-1766", "LB-1768"), 409
     ),
-    **dict.fromkeys(("LB-1711", "LB-1772", "LB-1773", "LB-1774", "LB-1782", "LB-7507"), 409),
+    **dict.fromkeys(("LB-1711", "LB-1772", "LB-1773", "LB-1774", "LB-1782", key_rotation.NOT_NOW), 409),
     BAD_CURSOR: 400,
     METHOD_NOT_ALLOWED: 405,
     MATCH_FAILED: 412,

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from landbridge.components.check import Verdict
 from landbridge.dataflow.connections import Connected
-from landbridge.errors import FlowError
+from landbridge.errors import FlowError, StorageError
 from landbridge.jobs import connections, db_audit, db_dataflows, placeholder_values, probing
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.probing import Probe
 from landbridge.server.api.access import Editor
 from landbridge.server.api.place import Here
-from landbridge.server.api.problems import INVALID_REQUEST
+from landbridge.server.api.problems import BUSY, INVALID_REQUEST
 from landbridge.server.api.routing import Routes, Threads
 from landbridge.server.api.shapes import Given, Key, Shown, Text
 
@@ -91,6 +91,8 @@ class Tests:
         ask = partial(probing.run, timed, timeout_s=self._whole_timeout_s, stopped=stopped)
         try:
             found = await self._threads.run(ask)
+        except probing.TookTooLong:
+            raise StorageError(BUSY, "the test takes too long", hint="Test single connections.") from None
         finally:
             stopped.set()
         findings = [FindingOfTest.model_validate(each) for each in found]

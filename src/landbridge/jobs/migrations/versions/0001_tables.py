@@ -275,6 +275,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("occurrences", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text()),
         sa.Column("details", Json(), nullable=True),
         sa.Column("created", Instant(), nullable=False),
         sa.Column("updated", Instant(), nullable=False),
