@@ -18,6 +18,8 @@ from tests.integration.silverpop.parts import empty
 PEOPLE = 300
 KILLS = int(os.environ.get("LANDBRIDGE_KILLS", "10"))
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("wish", [{}, {"newsletterField": "Subscribed"}])
 def test_an_import_goes_on_after_a_kill(tmp_path, wish):

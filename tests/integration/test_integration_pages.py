@@ -116,6 +116,7 @@ def typing(sandboxes, site, tmp_path, monkeypatch):
     return lambda vendor: Reader(sandboxes, vendor, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", [*VENDORS, "index"])
 def test_everything_that_a_page_tells_to_type_works(page, typing):
     vendor = "silverpop" if page == "index" else page

@@ -90,6 +90,7 @@ def values_of(name, given, place):
     return values | ({"consentTimeField": SAID_AT} if place.startswith("data") else {})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DATED)
 def test_a_newer_yes_on_the_site_survives_the_old_opt_out_and_falls_with_a_later_one(name, tmp_path):
     vendor = name.partition("-")[0]

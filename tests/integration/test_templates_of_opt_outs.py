@@ -86,6 +86,7 @@ def test_the_templates_that_bring_opt_outs_back_are_those_that_are_played_here()
     assert {name.partition("-")[0] for name in BACK} == set(VENDORS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BACK)
 def test_an_opt_out_arrives_at_each_place_that_the_form_names(name, tmp_path):
     vendor = name.partition("-")[0]

@@ -64,7 +64,7 @@ class SilverpopRoundTrip:
         )
         back = {**connection, "gmtConfirmed": True}
         scene.say("3. ExportList > SFTP > site: opt-outs, then scores and addresses, both changed since then")
-        await scene.run("silverpop-opt-outs", back, since=begun)
+        await scene.run("silverpop-opt-outs", {**back, "mostOptOuts": len(opted_out)}, since=begun)
         await scene.run("silverpop-scores", {**back, "fields": pairs(_BACK)}, since=begun)
         accounts = await scene.accounts()
         moved = [uid for uid in sorted(accounts) if uid not in corrected and accounts[uid]["isActive"]][::_MOVED_OF]
