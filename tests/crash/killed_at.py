@@ -33,7 +33,7 @@ class Killable:
     def __exit__(self, *_):
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def run(self, *arguments, kill_at=0, only=()):
         """The exit code (-9 when killed) of ``landbridge`` with these arguments, and how many moments it had.

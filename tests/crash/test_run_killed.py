@@ -77,7 +77,7 @@ def test_kills_leave_no_partial_file_and_the_rerun_delivers_one(tmp_path, sshd):
         # From the middle of the start-up on: earlier there is nothing to break.
         time.sleep(random.Random(number).uniform(0.4, 1.05) * duration)
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         killed += process.returncode == -9
         if delivered.exists():
             check(delivered)

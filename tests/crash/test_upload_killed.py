@@ -45,7 +45,7 @@ def victims() -> Iterator[subprocess.Popen[str]]:
         yield process
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def kill_one(process: subprocess.Popen[str], where: dict[str, Any], *, after_s: float) -> None:

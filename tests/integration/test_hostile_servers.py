@@ -197,7 +197,7 @@ def test_an_upload_into_nowhere_ends_with_an_error_in_time(
 
     started_at = time.monotonic()
     run(scenario())
-    assert time.monotonic() - started_at < 30
+    assert time.monotonic() - started_at < 90
 
 
 @pytest.mark.parametrize("kind", ["sftp", "ftp", "s3"])
@@ -216,7 +216,7 @@ def test_a_download_from_nowhere_ends_with_an_error_in_time(
 
     started_at = time.monotonic()
     run(scenario())
-    assert time.monotonic() - started_at < 30
+    assert time.monotonic() - started_at < 90
 
 
 class Limited(asyncssh.SFTPServer):

@@ -352,11 +352,10 @@ def test_counts_files_and_trace_of_a_job_are_kept(database):
         assert [line.message for line in (*first, *rest)] == ["line 0", "line 1", "line 2"]
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)  # a file has one writer at a time
 def test_a_job_may_be_added_while_somebody_changes_its_dataflow(database, place):
     with database.write() as tx:
         flow = add_flow(tx)
-    if not database.is_shared:
-        pytest.skip("a file has one writer at a time")
     planner = Database.open(place)
     with database.write() as tx, planner.write() as other:
         db_revisions.locked(tx, "dataflow", flow.id)
@@ -365,9 +364,8 @@ def test_a_job_may_be_added_while_somebody_changes_its_dataflow(database, place)
     planner.close()
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)  # a file has one writer at a time
 def test_of_two_changes_that_wait_for_each_other_one_is_taken_back_as_a_collision(database):
-    if not database.is_shared:
-        pytest.skip("a file has one writer at a time")
     with database.write() as tx:
         flows = [add_flow(tx, name) for name in ("A", "B")]
     both, outcomes = threading.Barrier(2), []
@@ -376,7 +374,7 @@ def test_of_two_changes_that_wait_for_each_other_one_is_taken_back_as_a_collisio
         try:
             with database.write() as tx:
                 db_revisions.locked(tx, "dataflow", order[0].id)
-                both.wait(10)
+                both.wait(60)
                 db_revisions.locked(tx, "dataflow", order[1].id)
             outcomes.append("done")
         except Collision as error:
@@ -386,7 +384,7 @@ def test_of_two_changes_that_wait_for_each_other_one_is_taken_back_as_a_collisio
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert sorted(outcomes) == ["LB-7501", "done"]
 
 

@@ -48,6 +48,13 @@ def form_of(scene, audience, **values):
     return {**scene.connection("lytics", ("accessToken",)), "audience": audience, **values}
 
 
+async def kept(scene, own, rule, **values):
+    """The form of a new audience whose lists the site has got already."""
+    form = form_of(scene, own.create("Top", f"FILTER {rule}"), **values)
+    await scene.run("lytics-audience", form)
+    return form
+
+
 async def stored(scene, field="lytics_segments"):
     accounts = await scene.accounts("UID, data")
     return {uid: account["data"][field] for uid, account in accounts.items() if field in account.get("data", {})}
@@ -102,9 +109,7 @@ def test_who_leaves_a_renamed_audience_is_found_by_its_id(tmp_path):
 
 def test_the_data_store_takes_the_lists_in_place_of_the_accounts(tmp_path):
     async def play_it(scene, own, accounts):
-        audience = own.create("Top", "FILTER score >= 38")
-        form = form_of(scene, audience, storage="dataStore", keepIds=False)
-        await scene.run("lytics-audience", form)
+        form = await kept(scene, own, "score >= 38", storage="dataStore", keepIds=False)
         own.collect({"gigya_uid": accounts[38], "score": 0})
         report = await scene.run("lytics-audience", form)
         assert report.steps["object"].records_in == 1
@@ -124,9 +129,7 @@ def test_the_data_store_takes_the_lists_in_place_of_the_accounts(tmp_path):
 
 def test_a_wrong_gigya_id_field_empties_nobodys_list(tmp_path):
     async def play_it(scene, own, accounts):
-        audience = own.create("Top", "FILTER score >= 38")
-        form = form_of(scene, audience)
-        await scene.run("lytics-audience", form)
+        form = await kept(scene, own, "score >= 38")
         before = await stored(scene)
         with pytest.raises(Exception, match=r"none of the 2 users .* known at Lytics"):
             await scene.run("lytics-audience", {**form, "gigyaIdField": "uid"})
@@ -145,9 +148,7 @@ def test_a_field_that_holds_something_else_than_uids_empties_nobodys_list(tmp_pa
     async def play_it(scene, own, accounts):
         for number, uid in enumerate(accounts):
             own.collect({"gigya_uid": uid, "email": f"p{number}@example.com"})
-        audience = own.create("Top", "FILTER score >= 2")
-        form = form_of(scene, audience)
-        await scene.run("lytics-audience", form)
+        form = await kept(scene, own, "score >= 2")
         before = await stored(scene)
         with pytest.raises(Exception, match=r"none of the 38 accounts .* known at Lytics"):
             await scene.run("lytics-audience", {**form, "gigyaIdField": "email"})
@@ -161,9 +162,7 @@ def test_who_was_removed_at_lytics_gets_an_empty_list_even_if_nobody_else_was_in
     """Users of the audience who have an account prove the field right, though the site's lists do not name them yet."""
 
     async def play_it(scene, own, accounts):
-        audience = own.create("Top", "FILTER score >= 39")
-        form = form_of(scene, audience)
-        await scene.run("lytics-audience", form)
+        form = await kept(scene, own, "score >= 39")
         own.forget(own.by("gigya_uid", accounts[39])[0])
         own.collect({"gigya_uid": accounts[38], "score": 50})
         await scene.run("lytics-audience", form)
@@ -174,9 +173,7 @@ def test_who_was_removed_at_lytics_gets_an_empty_list_even_if_nobody_else_was_in
 
 def test_the_only_one_of_an_audience_who_was_removed_stops_the_job_unless_it_is_said(tmp_path):
     async def play_it(scene, own, accounts):
-        audience = own.create("Top", "FILTER score >= 39")
-        form = form_of(scene, audience)
-        await scene.run("lytics-audience", form)
+        form = await kept(scene, own, "score >= 39")
         own.forget(own.by("gigya_uid", accounts[39])[0])
         with pytest.raises(Exception, match=r"the one account .* is not known at Lytics"):
             await scene.run("lytics-audience", form)

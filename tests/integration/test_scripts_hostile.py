@@ -114,7 +114,7 @@ class OtherJob(threading.Thread):
 
     def stop(self):
         self._stop_now.set()
-        self.join(30)
+        self.join(60)
         self._step.finish()
 
 

@@ -162,7 +162,7 @@ def test_a_killed_job_goes_on_with_the_parts_that_are_missing(command, folders):
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert 0 < len(done) < 4
     before = {path: path.stat().st_mtime_ns for path in done}
     (folders / "in" / "0.csv").rename(folders / "gone.csv")  # a finished part is not read again

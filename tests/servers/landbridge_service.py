@@ -23,7 +23,7 @@ from landbridge.jobs.roles import Role
 from landbridge.jobs.vault import Vault
 
 START_TIMEOUT_S = 40
-CHILD_TIMEOUT_S = 3
+CHILD_TIMEOUT_S = 20
 HELPER_TIMEOUT_S = 20
 
 
@@ -88,7 +88,7 @@ class Process:
         """Stop in order."""
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -147,7 +147,7 @@ class State:
         with self.database.read() as tx:
             return db_jobs.get(tx, job_id)
 
-    def wait_for(self, job_id: str, *status: JobStatus, timeout_s: float = 30):
+    def wait_for(self, job_id: str, *status: JobStatus, timeout_s: float = 90):
         """The job when it is in one of these states, or has ended."""
         deadline = time.monotonic() + timeout_s
         while (job := self.job(job_id)).status not in (status or db_jobs.ENDED):

@@ -36,7 +36,7 @@ class NodeSdk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process:
-            self._process.communicate(timeout=30)
+            self._process.communicate(timeout=60)
         self._errors.close()
 
     def answer(self, method: str, **params: Any) -> dict[str, Any]:

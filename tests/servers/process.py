@@ -71,10 +71,10 @@ class ServerProcess:
         """End the program by a signal and wait for it."""
         self._process.send_signal(number)
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=60)
 
     def _wait_for(self, port: int) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S

@@ -258,7 +258,7 @@ def test_items_keep_their_order_between_a_task_and_a_thread_whichever_is_slower(
                 while True:
                     got.append((await channel.receive())[0])
 
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(anyio.to_thread.run_sync, work_in_thread)
                 tasks.start_soon(work_in_task)
@@ -276,7 +276,7 @@ def test_a_job_whose_caller_is_cancelled_leaves_no_thread_waiting(tmp_path):
         rejects = RejectFile(tmp_path / "rejects.jsonl", job="j")
         job = Job(id="j", dataflow="test", started=datetime.now(UTC), spool_dir=tmp_path, rejects=rejects)
         runner = Runner(plan, lambda step, services: steps[step.id](None, services), job)
-        with anyio.fail_after(10), anyio.move_on_after(0.2) as scope:
+        with anyio.fail_after(60), anyio.move_on_after(0.2) as scope:
             await runner.run()
         assert scope.cancelled_caught
 
@@ -291,7 +291,7 @@ def test_an_aborted_channel_wakes_a_waiting_thread():
             with pytest.raises(Aborted):
                 channel.take()
 
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(anyio.to_thread.run_sync, wait)
                 await anyio.sleep(0.05)

@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.components.base import RecordError, RecordWriter
 from landbridge.engine.frames import Frames
@@ -31,7 +31,6 @@ ROWS = st.lists(st.dictionaries(st.text(max_size=4), JSON, max_size=4), max_size
 
 
 @given(values=st.lists(st.binary(max_size=40), max_size=8), torn=st.integers(1, 60))
-@settings(max_examples=60)
 def test_frames_lose_only_the_value_that_was_being_appended(tmp_path_factory, values, torn):
     path = tmp_path_factory.mktemp("frames") / "f"
     frames = Frames(path)
@@ -63,7 +62,6 @@ def test_frames_notice_a_changed_byte(tmp_path):
 
 
 @given(batches=st.lists(ROWS, max_size=4))
-@settings(max_examples=80)
 def test_a_segment_gives_back_what_was_put_in(tmp_path_factory, batches):
     path = tmp_path_factory.mktemp("segment") / "s.arrow"
     with SegmentWriter(path) as segment:

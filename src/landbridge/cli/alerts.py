@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
+
+if TYPE_CHECKING:
+    from landbridge.jobs.alert_rules import RuleSettings
+    from landbridge.jobs.db_alerts import AlertRow, RuleRow
 
 app = typer.Typer(help="Who is told when jobs go wrong, and what was noticed.", no_args_is_help=True)
 
@@ -19,8 +24,6 @@ _STATUS = {
     "sent": "told",
     "given_up": "given up (attempts: {attempts})",
 }
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("add")
@@ -86,21 +89,11 @@ def add(
 def rules(data: DataOption = None, database: DatabaseOption = None, as_json: JsonOption = False) -> None:
     """List the rules."""
     from landbridge.jobs import db_alerts
-    from landbridge.jobs.alert_rules import read_settings
 
     with opened(data, database) as db, db.read() as tx:
         rows = db_alerts.rule_listing(tx)
-    if as_json:
-        shown = [{"id": r.id, "dataflowId": r.dataflow_id, "channel": r.kind, "settings": r.settings} for r in rows]
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        settings = read_settings(row.settings)
-        whom = ", ".join(settings.to) or settings.url
-        where = f"dataflow {row.dataflow_id}" if row.dataflow_id else "all dataflows"
-        typer.echo(f"{row.id}  {row.kind} to {whom}, {where}: {', '.join(settings.kinds)} ({settings.repeat})")
-    if not rows:
-        typer.echo("no rules; add one with `landbridge alerts add`", err=True)
+    none = "no rules; add one with `landbridge alerts add`"
+    print_rows(rows, as_json=as_json, shown=_rule_as_json, line=_rule_line, none=none)
 
 
 @app.command("list")
@@ -122,40 +115,7 @@ def list_alerts(
     with opened(data, database) as db, db.read() as tx:
         rows = db_alerts.listing(tx, only_open=only_open, limit=limit)
         known = {row.id: read_settings(row.settings) for row in db_alerts.rule_listing(tx)}
-    if as_json:
-        shown = [
-            {
-                "id": row.id,
-                "kind": row.kind,
-                "message": row.message,
-                "status": row.status,
-                "occurrences": row.occurrences,
-                "dataflowId": row.dataflow_id,
-                "jobId": row.job_id,
-                "ruleId": row.rule_id,
-                "attempts": row.attempts,
-                "error": row.error,
-                "created": row.created.isoformat(),
-                "closed": row.closed.isoformat() if row.closed else None,
-            }
-            for row in rows
-        ]
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        state = "over" if row.closed else "open"
-        times = f", {row.occurrences} times" if row.occurrences > 1 else ""
-        told = _STATUS[row.status].format(attempts=row.attempts)
-        typer.echo(f"{row.created:%Y-%m-%d %H:%M:%S} UTC  {row.kind:9} {state}, {told}{times}  {row.message}")
-        settings = known.get(row.rule_id or "")
-        to = settings.to or (settings.url,) if settings else row.details.get("to", ())
-        by = f"rule {row.rule_id}" if row.rule_id else "the scheduling"
-        job = f", job {row.job_id}" if row.job_id else ""
-        typer.echo(f"    {by} to {', '.join(to)}{job}")
-        if row.error:
-            typer.echo(f"    not told: {row.error}")
-    if not rows:
-        typer.echo("no alerts", err=True)
+    print_rows(rows, as_json=as_json, shown=_alert_as_json, line=lambda row: _alert_line(row, known), none="no alerts")
 
 
 @app.command("test")
@@ -181,3 +141,51 @@ def remove(rule: RuleArgument, data: DataOption = None, database: DatabaseOption
     with opened(data, database) as db, db.write() as tx:
         db_alerts.remove_rule(tx, rule, by=who())
     typer.echo(f"{rule}  (removed)")
+
+
+def _rule_as_json(row: RuleRow) -> dict[str, Any]:
+    return {"id": row.id, "dataflowId": row.dataflow_id, "channel": row.kind, "settings": row.settings}
+
+
+def _rule_line(row: RuleRow) -> str:
+    from landbridge.jobs.alert_rules import read_settings
+
+    settings = read_settings(row.settings)
+    whom = ", ".join(settings.to) or settings.url
+    where = f"dataflow {row.dataflow_id}" if row.dataflow_id else "all dataflows"
+    return f"{row.id}  {row.kind} to {whom}, {where}: {', '.join(settings.kinds)} ({settings.repeat})"
+
+
+def _alert_as_json(row: AlertRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "message": row.message,
+        "status": row.status,
+        "occurrences": row.occurrences,
+        "dataflowId": row.dataflow_id,
+        "jobId": row.job_id,
+        "ruleId": row.rule_id,
+        "attempts": row.attempts,
+        "error": row.error,
+        "created": row.created.isoformat(),
+        "closed": row.closed.isoformat() if row.closed else None,
+    }
+
+
+def _alert_line(row: AlertRow, known: Mapping[str, RuleSettings]) -> str:
+    """What was noticed, and below it who was to be told."""
+    state = "over" if row.closed else "open"
+    times = f", {row.occurrences} times" if row.occurrences > 1 else ""
+    told = _STATUS[row.status].format(attempts=row.attempts)
+    settings = known.get(row.rule_id or "")
+    to = settings.to or (settings.url,) if settings else row.details.get("to", ())
+    by = f"rule {row.rule_id}" if row.rule_id else "the scheduling"
+    job = f", job {row.job_id}" if row.job_id else ""
+    lines = [
+        f"{row.created:%Y-%m-%d %H:%M:%S} UTC  {row.kind:9} {state}, {told}{times}  {row.message}",
+        f"    {by} to {', '.join(to)}{job}",
+    ]
+    if row.error:
+        lines.append(f"    not told: {row.error}")
+    return "\n".join(lines)

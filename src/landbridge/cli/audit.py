@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def list_audit(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many lines.")] = 50,
     data: DataOption = None,
     database: DatabaseOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the audit trail, the newest line first."""
     from landbridge.jobs import db_audit
@@ -46,16 +47,7 @@ def list_audit(
     lines = Lines(actor=actor, action=action, object_id=of, since=_moment(since) if since else None)
     with opened(data, database) as db, db.read() as tx:
         rows = db_audit.listing(tx, lines, limit=limit)
-    if as_json:
-        typer.echo(json.dumps([_as_json(row) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        where = f" from {row.address}" if row.address else ""
-        details = "  " + json.dumps(row.details, ensure_ascii=False) if row.details else ""
-        what = f"{row.object_kind} {row.object_id}".strip()
-        typer.echo(f"{row.at:%Y-%m-%d %H:%M:%S} UTC  {row.actor}{where}  {row.action}  {what}{details}".rstrip())
-    if not rows:
-        typer.echo("no such lines", err=True)
+    print_rows(rows, as_json=as_json, shown=_as_json, line=_line, none="no such lines")
 
 
 def _moment(text: str) -> datetime:
@@ -64,6 +56,13 @@ def _moment(text: str) -> datetime:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(f'"{text}" is not a time such as 2026-03-02T05:00:00Z', param_hint="--since") from None
+
+
+def _line(row: AuditRow) -> str:
+    where = f" from {row.address}" if row.address else ""
+    details = "  " + json.dumps(row.details, ensure_ascii=False) if row.details else ""
+    what = f"{row.object_kind} {row.object_id}".strip()
+    return f"{row.at:%Y-%m-%d %H:%M:%S} UTC  {row.actor}{where}  {row.action}  {what}{details}".rstrip()
 
 
 def _as_json(row: AuditRow) -> dict[str, Any]:

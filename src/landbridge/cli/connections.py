@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_json, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, data_folder, opened, vault_of, who
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PARAM=VALUE", help="A parameter that is no secret; may be given several times."),
@@ -86,13 +85,13 @@ def list_connections(data: DataOption = None, database: DatabaseOption = None, a
 
     with opened(data, database) as db, db.read() as tx:
         rows = db_connections.listing(tx, limit=100_000)
-    if as_json:
-        typer.echo(json.dumps([connections.shown(row, None) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        typer.echo(f"{row.name}  {row.kind}  (changed {row.updated:%Y-%m-%d %H:%M} UTC by {row.updated_by})")
-    if not rows:
-        typer.echo("no connections; add one with `landbridge connections add NAME --type SYSTEM`", err=True)
+    print_rows(
+        rows,
+        as_json=as_json,
+        shown=lambda row: connections.shown(row, None),
+        line=lambda row: f"{row.name}  {row.kind}  (changed {row.updated:%Y-%m-%d %H:%M} UTC by {row.updated_by})",
+        none="no connections; add one with `landbridge connections add NAME --type SYSTEM`",
+    )
 
 
 @app.command("show")
@@ -106,7 +105,7 @@ def show(
         found = connections.shown(db_connections.find(tx, name), vault_of(db, data))
         users = connections.used_by(tx, name)
     if as_json:
-        typer.echo(json.dumps({**found, "usedBy": users}, indent=2, ensure_ascii=False))
+        print_json({**found, "usedBy": users})
         return
     typer.echo(f"{found['name']}  {found['type']}")
     for key, value in found["params"].items():

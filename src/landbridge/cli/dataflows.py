@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_json, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The dataflows that the service keeps, with their versions.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="DATAFLOW", help="Its name or id.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="Which version; else the newest.")]
 
 
@@ -27,14 +26,8 @@ def list_dataflows(data: DataOption = None, database: DatabaseOption = None, as_
 
     with opened(data, database) as db, db.read() as tx:
         rows = db_dataflows.listing(tx, limit=100_000)
-    if as_json:
-        typer.echo(json.dumps([_as_json(row) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        last = f"{row.last_runtime:%Y-%m-%d %H:%M} UTC" if row.last_runtime else "never"
-        typer.echo(f"{row.id}  {row.name}  (version {row.version}, last successful run {last})")
-    if not rows:
-        typer.echo("no dataflows; add one with `landbridge dataflows add FILE`", err=True)
+    none = "no dataflows; add one with `landbridge dataflows add FILE`"
+    print_rows(rows, as_json=as_json, shown=_as_json, line=_line, none=none)
 
 
 @app.command("add")
@@ -117,7 +110,7 @@ def versions(
             {"version": row.version, "name": row.name, "created": row.created.isoformat(), "createdBy": row.created_by}
             for row in rows
         ]
-        typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))
+        print_json(listed)
         return
     for row in rows:
         typer.echo(f"{row.version:>5}  {row.created:%Y-%m-%d %H:%M:%S} UTC  {row.created_by or 'unknown'}  {row.name}")
@@ -152,6 +145,11 @@ def remove(name: NameArgument, data: DataOption = None, database: DatabaseOption
         row = db_dataflows.find(tx, name)
         db_dataflows.remove(tx, row.id, by=who())
     typer.echo(f"removed {row.name} ({row.id})")
+
+
+def _line(row: DataflowRow) -> str:
+    last = f"{row.last_runtime:%Y-%m-%d %H:%M} UTC" if row.last_runtime else "never"
+    return f"{row.id}  {row.name}  (version {row.version}, last successful run {last})"
 
 
 def _as_json(row: DataflowRow) -> dict[str, object]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_json
 from landbridge.cli.place import DatabaseOption, DataOption, opened, who
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def show(
     dataflow: NameArgument,
     data: DataOption = None,
     database: DatabaseOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the mark, who moved it, and how many files are remembered."""
     from landbridge.jobs import db_dataflows, db_delta
@@ -32,7 +32,7 @@ def show(
         row = db_dataflows.find(tx, dataflow)
         mark = db_delta.get(tx, row.id)
     if as_json:
-        typer.echo(json.dumps(_as_json(mark), indent=2, ensure_ascii=False))
+        print_json(_as_json(mark))
         return
     _print(row.name, mark)
 

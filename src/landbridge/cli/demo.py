@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 import typer
 
@@ -113,6 +113,12 @@ class _Person:
         return {name: {key: value for key, value in part.items() if key not in _MOVING} for name, part in parts.items()}
 
 
+class _Identified(TypedDict):
+    """What tells whose a row of the site is, by the name that the API has for it."""
+
+    UID: str
+
+
 def _take(content: dict[str, Any], *path: str) -> Any:
     """Take what stands at a path out of a person's content; None where there is nothing."""
     *parents, last = path
@@ -135,14 +141,11 @@ async def _people(site: Site) -> AsyncIterator[_Person]:
     from landbridge.remote.gigya import Client, client
     from landbridge.remote.gigya_login import SiteLogin
 
-    class Identified(msgspec.Struct):
-        UID: str  # the API's spelling
-
     async def rows(connection: Client, source: str) -> AsyncIterator[tuple[str, bytes]]:
         decoder = msgspec.json.Decoder(list[msgspec.Raw])
         async for page in connection.pages("accounts.search", f"SELECT * FROM {source} LIMIT 1000"):  # noqa: S608 - no database sees it
             for row in decoder.decode(b"[" + page.elements + b"]"):
-                yield msgspec.json.decode(row, type=Identified).UID, bytes(row)
+                yield msgspec.json.decode(row, type=_Identified)["UID"], bytes(row)
 
     login = SiteLogin(api_key=site.api_key, user_key=site.user_key, secret=site.secret, url=site.url)
     async with client(login, tier="none", connections=2) as connection:

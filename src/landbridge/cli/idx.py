@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_json
 from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 app = typer.Typer(help="The sites of the idx.* API and their credentials.", no_args_is_help=True)
 
 ApiKeyArgument = Annotated[str | None, typer.Argument(metavar="API_KEY", help="The site; else the first one.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -63,7 +62,7 @@ def credentials(
         "partnerSecret": site.partner_secret,
     }
     if as_json:
-        typer.echo(json.dumps(shown, indent=2))
+        print_json(shown)
         return
     for name, value in shown.items():
         typer.echo(f"{name:<14} {value}")

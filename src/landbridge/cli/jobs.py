@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_json, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Start, watch, stop and repeat the jobs of the service.", no_args_is_help=True)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until the job has ended; exit codes as of `run`.")]
 EXIT_CODES = {"succeeded": 0, "succeeded_with_errors": 3}
 
@@ -53,13 +52,7 @@ def list_jobs(
     with opened(data, database) as db, db.read() as tx:
         dataflow_id = db_dataflows.find(tx, flow).id if flow else None
         rows = db_jobs.listing(tx, dataflow_id=dataflow_id, status=wanted, limit=limit)
-    if as_json:
-        _print_json([_as_json(row) for row in rows])
-        return
-    for row in rows:
-        typer.echo(_line(row))
-    if not rows:
-        typer.echo("no jobs", err=True)
+    print_rows(rows, as_json=as_json, shown=_as_json, line=_line, none="no jobs")
 
 
 @app.command("show")
@@ -79,7 +72,7 @@ def show(
         shown["edges"] = [_plain(edge) for edge in edges]
         shown["files"] = [_plain(file) for file in files]
         shown["approvals"] = [_plain(each) for each in asked]
-        _print_json(shown)
+        print_json(shown)
         return
     typer.echo(_line(row))
     _show_job(row, steps, asked)
@@ -383,8 +376,3 @@ def _as_json(row: JobRow) -> dict[str, Any]:
 def _plain(row: Any) -> dict[str, Any]:
     found = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in found.items()}
-
-
-def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    typer.echo()

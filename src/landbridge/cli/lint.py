@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from landbridge.cli.listing import print_json
 
 
 def lint_flows(
@@ -23,7 +24,7 @@ def lint_flows(
     found = {str(path): lint_file(path, catalogue) for path in flows}
     if as_json:
         shown = [{"flow": name, "problems": [p.as_json() for p in problems]} for name, problems in found.items()]
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(shown)
     else:
         for name, problems in found.items():
             typer.echo(f"{name}:")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_json, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened, vault_of, who
+
+if TYPE_CHECKING:
+    from landbridge.jobs.db_rejects import RejectRow
 
 app = typer.Typer(help="The records that failed in jobs, and a second try for them.", no_args_is_help=True)
 
@@ -20,7 +24,6 @@ CodeOption = Annotated[
     list[str] | None,
     typer.Option("--code", metavar="CODE", help="Only those with this code; may be given several times."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _PART = 500
 
@@ -49,15 +52,7 @@ def list_rejects(
             codes=code or (),
         )
         rows = db_rejects.newest(tx, found, limit=limit)
-    if as_json:
-        typer.echo(json.dumps([masked(row) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        place = f"  ({row.file}{f', line {row.line}' if row.line is not None else ''})" if row.file else ""
-        replayed = f"  (replayed by {row.replayed_by})" if row.replayed_by else ""
-        typer.echo(f"{row.id}  {row.job_id}  {row.step}  {row.code}  {row.message}{place}{replayed}")
-    if not rows:
-        typer.echo("no rejects", err=True)
+    print_rows(rows, as_json=as_json, shown=masked, line=_line, none="no rejects")
 
 
 @app.command("show")
@@ -78,7 +73,7 @@ def show(
             with db.read() as tx:
                 found = rejects.whole(db_rejects.get(tx, reject), vault_of(db, data))
             found |= {key: rejects.hidden(found[key]) for key in ("record", "text") if key in found}
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    print_json(found)
 
 
 @app.command("export")
@@ -139,3 +134,9 @@ def replay(
         begun = start(tx, job, by=who(), choice=choice)
     for row in begun:
         typer.echo(row.id)
+
+
+def _line(row: RejectRow) -> str:
+    place = f"  ({row.file}{f', line {row.line}' if row.line is not None else ''})" if row.file else ""
+    replayed = f"  (replayed by {row.replayed_by})" if row.replayed_by else ""
+    return f"{row.id}  {row.job_id}  {row.step}  {row.code}  {row.message}{place}{replayed}"

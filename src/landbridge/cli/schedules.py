@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_json, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened, who
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="When dataflows run: look ahead, add and change schedules.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="SCHEDULING", help="Its name or id.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FileOption = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Scheduling object as JSON.")]
 
 _EVERY = re.compile(r"(?:(\d{1,6})\s*)?(minute|hour|day|week|month)s?")
@@ -80,7 +79,7 @@ def next_runs(
         if not runs and schedule.keep_updated is None:
             typer.echo("no further run")
     if as_json:
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(shown)
 
 
 @app.command("list")
@@ -96,14 +95,8 @@ def list_schedulings(
     with opened(data, database) as db, db.read() as tx:
         dataflow_id = db_dataflows.find(tx, flow).id if flow else None
         rows = db_schedules.listing(tx, dataflow_id=dataflow_id, limit=100_000)
-    if as_json:
-        typer.echo(json.dumps([_row_as_json(row) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        following = f"{row.next_start:%Y-%m-%d %H:%M:%S} UTC" if row.next_start and row.enabled else "none"
-        typer.echo(f"{row.id}  {_headline(row.schedule)}, next run {following}")
-    if not rows:
-        typer.echo("no schedulings; add one with `landbridge schedules add DATAFLOW`", err=True)
+    none = "no schedulings; add one with `landbridge schedules add DATAFLOW`"
+    print_rows(rows, as_json=as_json, shown=_row_as_json, line=_row_line, none=none)
 
 
 @app.command("add")
@@ -343,6 +336,11 @@ def _as_json(schedule: Schedule, occurrence: Occurrence) -> dict[str, Any]:
         "utc": f"{occurrence.instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if occurrence.runs else None,
         "note": occurrence.note.name.lower() if occurrence.note else "",
     }
+
+
+def _row_line(row: SchedulingRow) -> str:
+    following = f"{row.next_start:%Y-%m-%d %H:%M:%S} UTC" if row.next_start and row.enabled else "none"
+    return f"{row.id}  {_headline(row.schedule)}, next run {following}"
 
 
 def _row_as_json(row: SchedulingRow) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from landbridge.cli.listing import print_json
+
 app = typer.Typer(help="Try scripts, and keep them as files.", no_args_is_help=True)
 
 _EXIT_REJECTS = 3
@@ -46,7 +48,7 @@ def run_step(
     log = [redaction.masked(line) for line in trial.log]
     if as_json:
         shown = {"input": records, "output": trial.output, "error": failed, "log": log}
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(shown)
     else:
         for title, listed in (("input", records), ("output", trial.output), ("error", failed)):
             typer.echo(f"{title}: {len(listed)}")

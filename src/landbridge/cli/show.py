@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import print_json
+
 if TYPE_CHECKING:
     from landbridge.components.base import Component, ComponentSpec
     from landbridge.components.reference import Parameter
@@ -52,7 +54,7 @@ def components(
     classes = [registry.get(component.strip())] if component else list(_usable(registry.ids()))
     if as_json:
         described = [_as_json(cls) for cls in classes]
-        typer.echo(json.dumps(described[0] if component else described, indent=2, ensure_ascii=False))
+        print_json(described[0] if component else described)
     elif component:
         _describe(classes[0])
     else:

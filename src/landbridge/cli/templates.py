@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import print_json
+
 if TYPE_CHECKING:
     from landbridge.templates import Template
     from landbridge.templates.filling import Filled
@@ -37,7 +39,7 @@ def show_template(
     template = load(name)
     if as_json:
         shown = template.form.schema if template.form else {}
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(shown)
         return
     typer.echo(f"{name}: {template.form.title if template.form else template.flow.name}")
     typer.echo(template.form.description if template.form else template.flow.description)

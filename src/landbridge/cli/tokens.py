@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened, who
 from landbridge.jobs.roles import Role
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from landbridge.jobs.db_tokens import TokenRow
 
 app = typer.Typer(help="Tokens by which programs call the API of the service.", no_args_is_help=True)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("add")
@@ -63,13 +61,8 @@ def list_tokens(
     with opened(data, database) as db, db.read() as tx:
         user_id = db_users.find(tx, user).id if user else None
         rows = db_tokens.listing(tx, user_id=user_id, limit=100_000)
-    if as_json:
-        typer.echo(json.dumps([_as_json(row) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        typer.echo(_line(row))
-    if not rows:
-        typer.echo("no tokens; make one with `landbridge tokens add`", err=True)
+    none = "no tokens; make one with `landbridge tokens add`"
+    print_rows(rows, as_json=as_json, shown=_as_json, line=_line, none=none)
 
 
 @app.command("revoke")

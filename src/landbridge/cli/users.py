@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landbridge.cli.listing import JsonOption, print_rows
 from landbridge.cli.place import DatabaseOption, DataOption, opened, who
 from landbridge.jobs.roles import Role
 
@@ -21,7 +21,6 @@ app = typer.Typer(
 )
 
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The e-mail address.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PasswordOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input instead of asking for it.")
 ]
@@ -59,13 +58,8 @@ def list_users(data: DataOption = None, database: DatabaseOption = None, as_json
 
     with opened(data, database) as db, db.read() as tx:
         rows = db_users.listing(tx, limit=100_000)
-    if as_json:
-        typer.echo(json.dumps([_as_json(row) for row in rows], indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        typer.echo(_line(row))
-    if not rows:
-        typer.echo("no users; `landbridge users add` or `landbridge users setup-link` make the first", err=True)
+    none = "no users; `landbridge users add` or `landbridge users setup-link` make the first"
+    print_rows(rows, as_json=as_json, shown=_as_json, line=_line, none=none)
 
 
 @app.command("set")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from landbridge.errors import FlowError
+from landbridge.records.path import parse
 from landbridge.remote.endpoint import checked_endpoint
 
 
@@ -52,6 +53,25 @@ def _safe(url: str) -> str:
 
 Address = Annotated[str, AfterValidator(_safe)]
 """A parameter with the address of a server, which must be encrypted, or on this machine."""
+
+
+def _path(text: str) -> str:
+    written = text.strip()
+    parse(written)
+    return written
+
+
+FieldPath = Annotated[str, AfterValidator(_path)]
+"""A parameter with the written path of a field (see ``records.path``); blanks around it do not count."""
+
+
+def separated(value: object) -> object:
+    """The parts of a text with commas, without blanks and empty ones; anything else as it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+TextList = Annotated[list[str], BeforeValidator(separated)]
+"""A parameter with several texts, which a dataflow may also write as one text with commas."""
 
 
 class ComponentParams(BaseModel):

@@ -15,13 +15,12 @@ from typing import Any, Final, Literal, TypeVar, cast, get_args
 from landbridge.dataflow import problems as codes
 from landbridge.dataflow.model import JsonObject, dump_json, parse_object
 from landbridge.dataflow.problems import DataflowError, Problem, did_you_mean, error, errors_of
+from landbridge.records.mail_address import ADDRESS
 
 FrequencyType = Literal["once", "minute", "hour", "day", "week", "month"]
 LogLevel = Literal["info", "error", "debug"]
 
 T = TypeVar("T")
-
-_ADDRESS: Final = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
 
 _ID_TO_COME: Final = "will be generated"
 """How the form's text for an id that the server has not given yet begins."""
@@ -227,7 +226,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 def _addresses(value: Any) -> tuple[str, ...]:
     words = _words(value)
-    if any(not _ADDRESS.fullmatch(word) for word in words):
+    if any(not ADDRESS.fullmatch(word) for word in words):
         raise ValueError("must be e-mail addresses, such as ops@example.com, with commas between them")
     return words
 

@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from landbridge.components.params import FieldPath
 from landbridge.dataflow.model import Dataflow
 from landbridge.dataflow.problems import Problem, error, warning
 from landbridge.engine.consent import ConsentField, Person
 from landbridge.errors import FlowError
-from landbridge.records.path import parse
 
 KEY: Final = "landbridge"
 CONSENT_OFF: Final = "LB-1752"
@@ -50,30 +50,17 @@ class Threshold(_Setting):
 class Duplicates(_Setting):
     """How often the same identifier may occur twice in one job."""
 
-    field: str = "UID"
+    field: FieldPath = "UID"
     more: int = Field(default=0, ge=0)
-
-    @field_validator("field")
-    @classmethod
-    def _is_path(cls, value: str) -> str:
-        parse(value)
-        return value
 
 
 class DeclaredConsent(_Setting):
     """A field that tells a consent; see ``consent.ConsentField``."""
 
-    field: str
+    field: FieldPath
     granted: list[str | int | bool] = Field(min_length=1)
     purpose: str = Field(min_length=1)
-    time: str | None = None
-
-    @field_validator("field", "time")
-    @classmethod
-    def _is_path(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse(value)
-        return value
+    time: FieldPath | None = None
 
     def as_field(self) -> ConsentField:
         """As records are read by it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from enum import StrEnum
 from statistics import median
@@ -11,9 +10,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from landbridge.dataflow.problems import closest
 from landbridge.errors import FlowError
+from landbridge.records.mail_address import ADDRESS
 from landbridge.remote.endpoint import checked_endpoint
-from landbridge.remote.mail import ADDRESS
 
 _SHOWN: Final = 60
 """Characters of what is no kind."""
@@ -89,8 +89,8 @@ def read_settings(values: dict[str, Any]) -> RuleSettings:
 
 
 def _no_such_kind(name: str) -> FlowError:
-    near = difflib.get_close_matches(name.lower(), list(AlertKind), n=1)
-    meant = f'; did you mean "{near[0]}"?' if near else ""
+    near = closest(name, AlertKind)
+    meant = f'; did you mean "{near}"?' if near else ""
     return FlowError(
         "LB-1743", f'there is no "{name}" among the kinds of alerts{meant}', hint=f"There are {', '.join(AlertKind)}."
     )

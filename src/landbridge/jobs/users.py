@@ -10,7 +10,7 @@ from landbridge.jobs import db_audit, db_tokens, db_users
 from landbridge.jobs.db import Transaction
 from landbridge.jobs.db_users import UserRow
 from landbridge.jobs.roles import Role
-from landbridge.remote.mail import ADDRESS
+from landbridge.records.mail_address import ADDRESS
 
 _MAX_EMAIL: Final = 320
 _MAX_NAME: Final = 200

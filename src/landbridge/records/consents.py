@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -35,6 +35,12 @@ def yes_or_no(column: pa.Array) -> pa.Array:
     yes = pc.is_in(text, value_set=pa.array(YES, pa.string()))
     known = pc.or_(yes, pc.is_in(text, value_set=pa.array(NO, pa.string())))
     return pc.if_else(known, yes, pa.scalar(None, pa.bool_()))
+
+
+def said(text: str | None, *, yes: Collection[str] = YES, no: Collection[str] = NO) -> bool | None:
+    """What one text says, by the rules of ``yes_or_no``; ``yes`` and ``no`` where a platform has further words."""
+    plain = (text or "").strip().lower()
+    return True if plain in yes else False if plain in no else None
 
 
 def moment(text: str | None) -> datetime | None:

@@ -21,6 +21,7 @@ from aiohttp import FormData
 
 from landbridge.errors import LandbridgeError
 from landbridge.remote import cheetahmail_errors as answers
+from landbridge.remote.api_failures import not_understood
 from landbridge.remote.cheetahmail_errors import RecordRefused, SessionExpired
 from landbridge.remote.http import FORM, PACES, Repetition, Reply, Retries, Session, repeated, session
 
@@ -296,7 +297,7 @@ class Client:
             raise self._not_understood(what)
 
     def _not_understood(self, what: str) -> LandbridgeError:
-        return answers.not_understood(self.login.place, what)
+        return not_understood(self.login.place, what)
 
 
 class _Buffer:

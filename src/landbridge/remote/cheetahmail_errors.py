@@ -6,12 +6,12 @@ public clients know.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from landbridge.errors import AuthError, ConnectionFailed, DataError, FlowError, LandbridgeError, TransientError
 from landbridge.remote import failures
+from landbridge.remote.api_failures import LATER, PERSONAL, told
 from landbridge.remote.http import Attempt
 
 ERROR: Final = "err:"
@@ -21,9 +21,8 @@ _FLOW: Final = ("sub:", "unsub:", "e:", "p:", "field:name:", "field:modifier:")
 _ACCOUNT: Final = "aid:"
 _GONE: Final = "email:noexist"
 _BLOCKED: Final = ("email:blocked", "newemail:blocked")
-_PERSONAL: Final = re.compile(r"\S+@\S+|\d{6,}|\"[^\"]*\"|'[^']*'")
+_PERSONAL: Final = rf"{PERSONAL}|'[^']*'"
 _MAX_TEXT: Final = 120
-_LATER: Final = "Run the job again later."
 _LATE: Final = "LB-3102"
 
 
@@ -61,7 +60,7 @@ class OutcomeUnknown(TransientError):
     """
 
     def __init__(self, cause: LandbridgeError) -> None:
-        super().__init__("LB-3221", f"it is not known whether a call was done: {cause}", hint=_LATER)
+        super().__init__("LB-3221", f"it is not known whether a call was done: {cause}", hint=LATER)
         self.cause = cause
 
     @property
@@ -80,11 +79,11 @@ def failure(text: str, what: str, *, place: str, secrets: Iterable[str]) -> Exce
         secrets: What must not show up in a message.
     """
     reason = text.strip().removeprefix(ERROR)
-    shown = f"{what}: {ERROR}{_told(reason, secrets)}"
+    shown = f"{what}: {ERROR}{told(reason, secrets, personal=_PERSONAL, max_chars=_MAX_TEXT)}"
     if reason == _SESSION:
         return SessionExpired(shown)
     if reason == _BROKEN:
-        broken = TransientError("LB-3221", f"{place} could not do a call ({shown})", hint=_LATER)
+        broken = TransientError("LB-3221", f"{place} could not do a call ({shown})", hint=LATER)
         return Attempt(broken, is_certain=False)
     if reason.startswith(_ACCOUNT):
         hint = "Correct affiliateId, or let the API user reach this affiliate."
@@ -101,18 +100,3 @@ def failure(text: str, what: str, *, place: str, secrets: Iterable[str]) -> Exce
 def refused(place: str) -> AuthError:
     """The credentials are refused."""
     return failures.refused_login(place, "the API user")
-
-
-def not_understood(place: str, what: str) -> ConnectionFailed:
-    """The error of an answer that is not one of this API."""
-    return ConnectionFailed(
-        "LB-2107",
-        f"{place} gave no answer of this API to {what}",
-        hint="Check the address, and whether a proxy stands in between.",
-    )
-
-
-def _told(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "********")
-    return _PERSONAL.sub("…", " ".join(text.split()))[:_MAX_TEXT]

@@ -19,6 +19,7 @@ from yarl import URL
 
 from landbridge.errors import AuthError, ConnectionFailed, FlowError, LandbridgeError, TransientError
 from landbridge.remote import gigya_errors as codes
+from landbridge.remote.api_failures import not_understood
 from landbridge.remote.gigya_errors import CallRefused, CallUnfinished, Envelope
 from landbridge.remote.gigya_limits import ImportLimit, SitePaces, Tier, imports_of
 from landbridge.remote.gigya_login import Authentication, SiteLogin, bearer_token, signed
@@ -274,7 +275,7 @@ class Client:
         return True
 
     def _not_understood(self, method: str) -> LandbridgeError:
-        return codes.not_understood(self.login.place, method)
+        return not_understood(self.login.place, method)
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ sent, so addresses and long numbers are masked in them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from landbridge.errors import (
     QuotaError,
     TransientError,
 )
+from landbridge.remote import api_failures
 from landbridge.remote.http import Attempt
 
 RATE_LIMIT: Final = 403048
@@ -46,8 +46,6 @@ _ADVICE: Final = {
 _CERTAIN: Final = frozenset((RATE_LIMIT, 409030, 503001))
 """Refused before any work was done."""
 _UNCERTAIN: Final = frozenset((500001, 500026, 500028, 504001, 504002))
-_PERSONAL: Final = re.compile(r"\S+@\S+|\d{6,}|\"[^\"]*\"")
-_MAX_DETAILS: Final = 200
 
 
 class CallRefused(DataError):
@@ -113,7 +111,7 @@ def failure(reply: Envelope, method: str, *, place: str, secrets: Iterable[str],
         quota = QuotaError("LB-3203", f"{place} allows no more calls: {text}", hint="Choose a lower rateTier.")
         return Attempt(quota, is_certain=True)
     if code in _CERTAIN or code in _UNCERTAIN:
-        unfinished = CallUnfinished("LB-3201", text, hint="Run the job again later.", vendor_code=code)
+        unfinished = CallUnfinished("LB-3201", text, hint=api_failures.LATER, vendor_code=code)
         return Attempt(unfinished, is_certain=code in _CERTAIN)
     if code in _CREDENTIALS or (code == UNKNOWN_USER_KEY and "userkey" in reply.error_details.lower()):
         return _refused_login(code, f"{place}: {text}")
@@ -141,27 +139,15 @@ def unknown_outcome(cause: LandbridgeError) -> LandbridgeError:
     )
 
 
-def not_understood(place: str, method: str) -> ConnectionFailed:
-    """The error of an answer that is not one of this API."""
-    return ConnectionFailed(
-        "LB-2107",
-        f"{place} gave no answer of this API to {method}",
-        hint="Check the address, and whether a proxy stands in between.",
-    )
-
-
 def told(reply: Envelope, secrets: Iterable[str]) -> str:
-    """The vendor's words, without secrets and personal data."""
+    """The vendor's words on one line, without secrets and personal data."""
     words = [reply.error_message]
     if reply.error_details and reply.error_details != reply.error_message:
         words.append(reply.error_details)
     fields = ", ".join(f"{each.field_name} ({each.error_code})" for each in reply.validation_errors if each.field_name)
     if fields:
         words.append(fields)
-    text = ": ".join(filter(None, words))
-    for secret in secrets:
-        text = text.replace(secret, "********")
-    return _PERSONAL.sub("…", text)[:_MAX_DETAILS]
+    return api_failures.told(": ".join(filter(None, words)), secrets)
 
 
 def _refused_login(code: int, text: str) -> AuthError:

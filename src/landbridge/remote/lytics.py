@@ -17,6 +17,7 @@ import msgspec
 
 from landbridge.errors import ConnectionFailed, FlowError, LandbridgeError, TransientError
 from landbridge.remote import failures
+from landbridge.remote.api_failures import LATER
 from landbridge.remote.http import PACES, Repetition, Reply, Retries, Session, repeated, session
 
 T = TypeVar("T")
@@ -28,7 +29,6 @@ PAGE_USERS: Final = 100
 
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 401, 403, 404
 _MAX_TEXT: Final = 200
-_LATER: Final = "Run the job again later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ class Client:
 
 
 def _unknown(cause: LandbridgeError) -> TransientError:
-    return TransientError("LB-3221", f"it is not known whether a call was done: {cause.message}", hint=_LATER)
+    return TransientError("LB-3221", f"it is not known whether a call was done: {cause.message}", hint=LATER)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 
 from landbridge.errors import ConnectionFailed, FlowError, TransientError
+from landbridge.records.mail_address import ADDRESS
 from landbridge.remote import failures
 from landbridge.remote.endpoint import LOOPBACK
 
@@ -23,9 +23,6 @@ URL_VARIABLE: Final = "LANDBRIDGE_SMTP"
 
 SENDER_VARIABLE: Final = "LANDBRIDGE_MAIL_FROM"
 """The environment variable with the address that mails come from."""
-
-ADDRESS: Final = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
-"""What is taken for an address. Anything else could begin another header."""
 
 _TIMEOUT_S: Final = 30.0
 _PORTS: Final = {"smtp": 587, "smtps": 465}

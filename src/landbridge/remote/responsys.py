@@ -19,6 +19,7 @@ import msgspec
 
 from landbridge.errors import LandbridgeError
 from landbridge.remote import responsys_errors as codes
+from landbridge.remote.api_failures import not_understood, unknown_outcome
 from landbridge.remote.endpoint import checked_endpoint
 from landbridge.remote.http import FORM, PACES, Pace, Repetition, Reply, Retries, Session, repeated, session
 from landbridge.remote.responsys_errors import CallRefused, TokenExpired
@@ -250,7 +251,7 @@ class Client:
         return await self._repeated(attempt, pace)
 
     async def _repeated(self, attempt: Callable[[Repetition], Awaitable[bytes]], pace: Pace) -> bytes:
-        repetition = Repetition(self._retries, may_repeat=True, unknown=codes.unknown_outcome)
+        repetition = Repetition(self._retries, may_repeat=True, unknown=unknown_outcome)
         return await repeated(attempt, http=self._http, repetition=repetition, pace=pace)
 
     def _judged(self, reply: Reply, what: str) -> bytes:
@@ -290,7 +291,7 @@ class Client:
         return _Token(answer.auth_token, checked_endpoint(answer.end_point), time.monotonic() + _RENEW_AFTER_S)
 
     def _not_understood(self, what: str) -> LandbridgeError:
-        return codes.not_understood(self.login.place, what)
+        return not_understood(self.login.place, what)
 
 
 def _path(name: str) -> str:

@@ -5,14 +5,14 @@ Codes are from the vendor's pages.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from landbridge.errors import AuthError, ConnectionFailed, DataError, FlowError, TransientError
-from landbridge.remote import failures
+from landbridge.remote import api_failures, failures
+from landbridge.remote.api_failures import LATER, PERSONAL, not_understood
 from landbridge.remote.http import Attempt, Reply, check_status
 
 _TOKEN: Final = ("TOKEN_EXPIRED", "INVALID_TOKEN", "AUTHENTICATION")
@@ -22,10 +22,8 @@ _LOGIN: Final = frozenset(
 )
 _PERMISSION: Final = frozenset(("INSUFFICIENT_ACCESS", "API_BLOCKED", "API_DISABLED_FOR_USER"))
 _OBJECT: Final = frozenset(("INVALID_OBJECT", "INVALID_FIELD_NAME"))
-_PERSONAL: Final = re.compile(r"\S+@\S+|\d{6,}|\"[^\"]*\"|'[^']*'")
-_MAX_TEXT: Final = 200
+_PERSONAL: Final = rf"{PERSONAL}|'[^']*'"
 _BROKEN: Final = 500
-_LATER: Final = "Run the job again later."
 
 
 class TokenExpired(Exception):
@@ -67,7 +65,7 @@ def failure(  # noqa: PLR0911 - one line for each family of codes reads best
     if code.startswith(_TOKEN) or _TOKEN_TEXT in text.lower():
         return TokenExpired(shown)
     if code == "API_LIMIT_EXCEEDED":
-        busy = TransientError("LB-3221", f"{place} allows no more calls for now ({shown})", hint=_LATER)
+        busy = TransientError("LB-3221", f"{place} allows no more calls for now ({shown})", hint=LATER)
         return Attempt(busy, is_certain=True, wait_s=limit_wait_s)
     if code in _LOGIN:
         return failures.refused_login(place, "the API user")
@@ -79,7 +77,7 @@ def failure(  # noqa: PLR0911 - one line for each family of codes reads best
     if code == "RECORD_NOT_FOUND":
         return NotFound(shown)
     if code == "UNABLE_TO_SUBMIT_ASYNC_REQUEST" or reply.status >= _BROKEN:
-        broken = TransientError("LB-3221", f"{place} could not do a call ({shown})", hint=_LATER)
+        broken = TransientError("LB-3221", f"{place} could not do a call ({shown})", hint=LATER)
         return Attempt(broken, is_certain=False)
     if not code:
         try:
@@ -95,22 +93,6 @@ def refused(place: str) -> AuthError:
     return failures.refused_login(place, "the API user")
 
 
-def not_understood(place: str, what: str) -> ConnectionFailed:
-    """The error of an answer that is not one of this API."""
-    return ConnectionFailed(
-        "LB-2107",
-        f"{place} gave no answer of this API to {what}",
-        hint="Check the address, and whether a proxy stands in between.",
-    )
-
-
-def unknown_outcome(cause: Exception) -> TransientError:
-    """The error of a call that must not be made twice and whose answer was lost."""
-    return TransientError("LB-3221", f"it is not known whether a call was done: {cause}", hint=_LATER)
-
-
 def told(text: str, secrets: Iterable[str] = ()) -> str:
     """The vendor's words on one line, without secrets and personal data."""
-    for secret in secrets:
-        text = text.replace(secret, "********")
-    return _PERSONAL.sub("…", " ".join(text.split()))[:_MAX_TEXT]
+    return api_failures.told(text, secrets, personal=_PERSONAL)

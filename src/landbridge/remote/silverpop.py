@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from landbridge.remote import silverpop_errors as codes
+from landbridge.remote.api_failures import unknown_outcome
 from landbridge.remote.http import FORM, Attempt, Repetition, Retries, Session, session
 from landbridge.remote.silverpop_errors import OperationRefused, SessionExpired
 from landbridge.remote.silverpop_xml import Element, Fault, NotXml, Outcome, envelope, outcomes
@@ -146,7 +147,7 @@ class Client:
 
     async def _call_all(self, operation: str, contents: Sequence[str]) -> tuple[list[Element | OperationRefused], bool]:
         request = envelope(f"<{operation}>{content}</{operation}>" for content in contents)
-        repetition = Repetition(self._retries, may_repeat=True, unknown=codes.unknown_outcome)
+        repetition = Repetition(self._retries, may_repeat=True, unknown=unknown_outcome)
         renewed = False
         while True:
             token = await self._token()
@@ -219,7 +220,7 @@ class Client:
             "client_secret": login.client_secret,
             "refresh_token": login.refresh_token,
         }
-        repetition = Repetition(self._retries, may_repeat=True, unknown=codes.unknown_outcome)
+        repetition = Repetition(self._retries, may_repeat=True, unknown=unknown_outcome)
         while True:
             try:
                 reply = await self._http.post_form(f"{login.url}/oauth/token", urlencode(form).encode(), headers=FORM)

@@ -6,12 +6,12 @@ what was sent, so addresses and long numbers are masked in messages.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from landbridge.errors import AuthError, ConnectionFailed, DataError, FlowError, TransientError
-from landbridge.remote import failures
+from landbridge.remote import api_failures, failures
+from landbridge.remote.api_failures import LATER, PERSONAL
 from landbridge.remote.http import Attempt
 from landbridge.remote.silverpop_xml import Fault
 
@@ -23,8 +23,7 @@ _REFUSED_LOGIN: Final = 140
 _SESSION_EXPIRED: Final = 145
 _CONCURRENT: Final = "max number of concurrent authenticated requests"
 _NOT_SHARED: Final = "you are not a member"
-_PERSONAL: Final = re.compile(r"\|[^|]*\||\S+@\S+|\d{6,}|\"[^\"]*\"")
-_MAX_TEXT: Final = 200
+_PERSONAL: Final = rf"\|[^|]*\||{PERSONAL}"
 
 
 class SessionExpired(Exception):
@@ -65,7 +64,7 @@ def failure(fault: Fault, operation: str, *, place: str, secrets: Iterable[str],
     if fault.error_id == _SESSION_EXPIRED:
         return SessionExpired(text)
     if _CONCURRENT in fault.text:
-        busy = TransientError("LB-3221", f"{place} is busy with other calls of this organisation", hint=_LATER)
+        busy = TransientError("LB-3221", f"{place} is busy with other calls of this organisation", hint=LATER)
         return Attempt(busy, is_certain=True)
     if fault.error_id == _REFUSED_LOGIN:
         return failures.refused_login(place, "the API user")
@@ -86,9 +85,6 @@ def failure(fault: Fault, operation: str, *, place: str, secrets: Iterable[str],
     return OperationRefused(fault.error_id, text, after_uncertain=uncertain)
 
 
-_LATER: Final = "Run the job again later."
-
-
 def refused_token(place: str) -> AuthError:
     """The token endpoint refuses the credentials."""
     return failures.refused_login(place, "the application (clientId, clientSecret, refreshToken)")
@@ -96,20 +92,9 @@ def refused_token(place: str) -> AuthError:
 
 def not_understood(place: str, operation: str) -> ConnectionFailed:
     """The error of an answer that is not one of this API."""
-    return ConnectionFailed(
-        "LB-2107",
-        f"{place} gave no answer of this API to {operation}",
-        hint="Check url and podNumber, and whether a proxy stands in between.",
-    )
-
-
-def unknown_outcome(cause: Exception) -> TransientError:
-    """The error of a call that must not be made twice and whose answer was lost."""
-    return TransientError("LB-3221", f"it is not known whether a call was done: {cause}", hint=_LATER)
+    return api_failures.not_understood(place, operation, check="url and podNumber")
 
 
 def told(text: str, secrets: Iterable[str] = ()) -> str:
-    """The vendor's words, without secrets and personal data."""
-    for secret in secrets:
-        text = text.replace(secret, "********")
-    return _PERSONAL.sub("…", text)[:_MAX_TEXT]
+    """The vendor's words on one line, without secrets and personal data."""
+    return api_failures.told(text, secrets, personal=_PERSONAL)

@@ -12,6 +12,7 @@ from landbridge.search.parser import literal
 from landbridge.search.query import Compare, Comparison
 from landbridge.site import consents
 from landbridge.site.accounts import (
+    EMAIL,
     MOMENTS,
     NEVER,
     Account,
@@ -32,7 +33,6 @@ from landbridge.site.store_session import EmailRow, Session
 from landbridge.site.tokens import session_uid
 
 _UID: Final = re.compile(r"[!-~]{1,252}")
-_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 _OBJECTS: Final = (
     "profile", "data", "subscriptions", "preferences", "communications", "customIdentifiers", "internal",
 )  # fmt: skip
@@ -173,7 +173,7 @@ def change_content(
                 merge(account.doc.setdefault(section, {}), coerced(schema, changes))
     refuse(violations)
     email = account.doc.get("profile", {}).get("email")
-    if email is not None and not (isinstance(email, str) and _EMAIL.fullmatch(email)):
+    if email is not None and not (isinstance(email, str) and EMAIL.fullmatch(email)):
         refuse([Violation(400026, "profile.email", "email is not an e-mail address")])
     refuse(_not_unique(repository, session, account, given))
     for name in ("internal", "customIdentifiers"):
@@ -273,7 +273,7 @@ def _change_login(account: Account, call: Call, session: Session) -> bool:
     added = [email.lower() for email in parameters.names("addLoginEmails")]
     removed = {email.lower() for email in parameters.names("removeLoginEmails")}
     for email in added:
-        if not _EMAIL.fullmatch(email):
+        if not EMAIL.fullmatch(email):
             raise invalid("addLoginEmails", "is not an e-mail address")
     taken = False
     for email in added:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from landbridge.site.store_session import ACCOUNT_COLUMNS, TIMESTAMPS, AccountRo
 NEVER: Final = "0001-01-01T00:00:00Z"
 MOMENTS: Final = tuple(name.removesuffix("Timestamp") for name in TIMESTAMPS)
 """``created``, ``lastUpdated``, ``lastLogin``, ``registered``, ``verified``, ``oldestDataUpdated``."""
+
+EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+"""What is taken for an e-mail address."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 from uuid import uuid4
 
 from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.site import consents
-from landbridge.site.accounts import decode, merge, put_email, set_moment
+from landbridge.site.accounts import EMAIL, decode, merge, put_email, set_moment
 from landbridge.site.calls import Access, Call, Method, method
 from landbridge.site.repository import Repository
 from landbridge.site.schema import Violation, coerced, refuse
 from landbridge.site.store_session import EmailRow, Session
-
-_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 
 
 async def import_lite_account(repository: Repository, call: Call) -> Payload:
@@ -158,7 +155,7 @@ def write_lite(
 
 def _email(call: Call) -> str:
     email = call.parameters.required("email").lower()
-    if not _EMAIL.fullmatch(email):
+    if not EMAIL.fullmatch(email):
         raise invalid("email", "is not an e-mail address")
     return email
 

@@ -10,7 +10,7 @@ from landbridge.gigya_wire.keys import from_pem, hmac_sha1, public_jwk, signed_j
 from landbridge.gigya_wire.replies import ApiError, Payload, invalid, missing
 from landbridge.site.account_reads import account_view, find_by_login
 from landbridge.site.account_writes import change_content, change_preferences, keep_email_account
-from landbridge.site.accounts import Account, load, new_account, save, set_moment
+from landbridge.site.accounts import EMAIL, Account, load, new_account, save, set_moment
 from landbridge.site.calls import Access, Call, Method, method
 from landbridge.site.lite import write_lite
 from landbridge.site.passwords import is_password, new_password
@@ -18,7 +18,6 @@ from landbridge.site.repository import Repository
 from landbridge.site.store_session import Session
 from landbridge.site.tokens import end_registration, new_login, new_registration, registration, session_uid
 
-_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 _SITE_UID: Final = re.compile(r"[!-~]{1,252}")
 _SIGNATURE_LIFETIME_S: Final = 180
 _TOKEN_LIFETIME_S: Final = 300
@@ -48,7 +47,7 @@ async def register(repository: Repository, call: Call) -> Payload:
     email = email or (given["profile"] or {}).get("email")
     if email is None and username is None:
         raise missing("email")
-    if email is not None and not (isinstance(email, str) and _EMAIL.fullmatch(email)):
+    if email is not None and not (isinstance(email, str) and EMAIL.fullmatch(email)):
         raise _validation(400006, "email", "email is not an e-mail address")
     uid = _site_uid(call)
 

@@ -22,11 +22,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
 
+from landbridge.dataflow.problems import closest
 from landbridge.errors import FlowError
 
 PAIR: Final = ("sourceField", "targetField")
@@ -190,8 +190,8 @@ class Form:
         }
 
     def _unknown(self, name: str) -> str:
-        close = get_close_matches(name, [field.name for field in self.fields], n=1)
-        return f"there is no field {name}" + (f"; did you mean {close[0]}?" if close else "")
+        close = closest(name, (field.name for field in self.fields))
+        return f"there is no field {name}" + (f"; did you mean {close}?" if close else "")
 
 
 def is_one_of(value: Any, wanted: Sequence[Any]) -> bool:

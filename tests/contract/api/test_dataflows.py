@@ -227,7 +227,7 @@ def test_what_is_no_dataflow_is_refused(api, body, code):
     assert (refused.status, refused.code) == (422, code), refused.body
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=hostile_dataflows)
 def test_random_dataflows_are_stored_and_shown_or_refused(api, document):
     made = api.post("/dataflows", document)

@@ -92,7 +92,7 @@ def test_the_next_runs_tell_offsets_and_what_the_clock_takes_or_repeats(api, flo
     api("DELETE", place, headers=ANY)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=st.dictionaries(scheduling_keys, json_values | texts, max_size=6))
 def test_random_schedulings_are_stored_and_shown_or_refused(api, flow, document):
     sent = {"dataflowId": flow, **document, "enabled": False}

@@ -290,7 +290,7 @@ PIECES = st.sampled_from([b"a", b"1", b",", b'"', b"\n", b"\r\n", b"\xff", b"\xc
 
 
 @given(st.lists(PIECES, max_size=40).map(b"".join))
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=settings.default.max_examples * 3, deadline=None)
 def test_no_text_makes_the_parser_hang_or_fail_and_where_its_quotes_are_closed_the_cut_is_of_no_effect(text):
     parser = make("file.parse.dsv", {"columns": ["A", "B"]})
     whole = parsed(parser, text)

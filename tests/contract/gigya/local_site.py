@@ -97,7 +97,7 @@ def running_site(**arguments):
         yield LocalSite(site)
     finally:
         loop.call_soon_threadsafe(end.set)
-        thread.join(30)
+        thread.join(60)
     if failure:
         raise failure[0]
 

@@ -173,7 +173,7 @@ def test_an_opt_in_does_not_undo_a_no_that_was_said_since(site, person):
     assert remains(site, *both, optIns=True) == both[1:]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shift=st.integers(-90_000, 90_000))
 def test_who_opted_out_after_the_yes_is_never_left_out(site, person, shift):
     """Whatever the form of the time, by seconds, minutes or days."""

@@ -10,7 +10,9 @@ from landbridge.server.idx import METHODS
 from tests.contract.idx.flows import lines
 
 CODES = {0, 400001, 400002, 400006, 400093, 400096, 403200, 404000}
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(
+    max_examples=settings.default.max_examples * 3, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),

@@ -99,6 +99,6 @@ def running_sandbox(*vendors, **arguments):
         yield RunningSandbox(sandbox, loop)
     finally:
         loop.call_soon_threadsafe(end.set)
-        thread.join(30)
+        thread.join(60)
     if failure:
         raise failure[0]

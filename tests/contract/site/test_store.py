@@ -63,7 +63,7 @@ class Process:
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
 
     async def call(self, http: aiohttp.ClientSession, method: str, **parameters: str) -> dict[str, Any]:
         known = {"apiKey": "api_key", "userKey": "user_key", "secret": "secret"}

@@ -9,7 +9,8 @@ import pytest
 
 from landbridge.remote.ftp import FtpStore
 from landbridge.remote.ftp_client import FtpLogin, Security
-from tests.contract.stores.store_contract import CHECK_TIMEOUT_S, FolderBackend, StoreContract
+from tests.contract.stores.backend import FolderBackend
+from tests.contract.stores.store_contract import CHECK_TIMEOUT_S, StoreContract
 from tests.servers import free_port
 from tests.servers.ftp import FtpServer
 from tests.servers.pytest_support import started

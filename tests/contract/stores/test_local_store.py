@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from landbridge.remote.local import LocalStore
-from tests.contract.stores.store_contract import FolderBackend, StoreContract
+from tests.contract.stores.backend import FolderBackend
+from tests.contract.stores.store_contract import StoreContract
 
 
 class LocalBackend(FolderBackend):

@@ -22,7 +22,8 @@ from landbridge.remote.azure_sas import SasLogin, sas_folder
 from landbridge.remote.object_stores import azure_folder, gcs_folder, s3_folder
 from landbridge.remote.objects import ObjectFolder
 from landbridge.remote.publish import Store
-from tests.contract.stores.store_contract import CHECK_TIMEOUT_S, Backend, StoreContract
+from tests.contract.stores.backend import Backend
+from tests.contract.stores.store_contract import CHECK_TIMEOUT_S, StoreContract
 from tests.servers import free_port
 from tests.servers.azurite import AzuriteServer
 from tests.servers.s3 import S3Server

@@ -8,7 +8,8 @@ import pytest
 
 from landbridge.remote.sftp import SftpStore
 from landbridge.remote.sftp_session import SftpLogin
-from tests.contract.stores.store_contract import CHECK_TIMEOUT_S, FolderBackend, StoreContract
+from tests.contract.stores.backend import FolderBackend
+from tests.contract.stores.store_contract import CHECK_TIMEOUT_S, StoreContract
 from tests.servers import free_port
 from tests.servers.embedded_sftp import EmbeddedSftpServer
 from tests.servers.openssh import OpenSshServer

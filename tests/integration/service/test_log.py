@@ -41,7 +41,7 @@ def test_all_a_service_prints_is_json_and_a_database_that_is_away_does_not_flood
             service.process.terminate()
             printed = service.process.stdout.read()
             service.process.stdout.close()
-            service.process.wait(30)
+            service.process.wait(60)
     assert [line["code"] for line in after if "away" in line["message"]] == ["LB-7501"]
     assert len(after) <= 8, after
     assert {"time", "level", "logger", "message"} <= set.intersection(*(set(line) for line in after))

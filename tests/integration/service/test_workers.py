@@ -69,7 +69,7 @@ def test_a_frozen_worker_loses_its_job_and_does_no_harm_when_it_wakes(folder, si
         [frozen] = [worker for worker in workers if worker.children()]
         [child] = frozen.children()
         frozen.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: not is_running(child), timeout_s=10)
+        wait_until(lambda: not is_running(child))
         job = state.wait_for(job_id, timeout_s=40)
         frozen.process.send_signal(signal.SIGCONT)
         time.sleep(2)

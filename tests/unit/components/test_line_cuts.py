@@ -54,7 +54,7 @@ PLAIN = st.sampled_from(["", "a", "bc", "1", "ü", " ", 'a"b', '5" pipe'])
     chunk=st.sampled_from([1, 7, 1000]),
     header=st.sampled_from(["a,b", '"a\nx",b', "a"]),
 )
-@settings(max_examples=400)
+@settings(max_examples=settings.default.max_examples * 3)
 def test_parts_of_a_dsv_file_give_the_records_of_the_whole(rows, wanted, end, chunk, header):
     content = end.join([header, *(",".join(cells) for cells in rows), ""]).encode("utf-8", "surrogatepass")
     pieces = parts(make("file.parse.dsv"), content, wanted, chunk=chunk)
@@ -72,7 +72,7 @@ def test_parts_of_a_dsv_file_give_the_records_of_the_whole(rows, wanted, end, ch
     wanted=st.lists(st.integers(1, 120), max_size=4, unique=True).map(sorted),
     chunk=st.sampled_from([1, 7, 1000]),
 )
-@settings(max_examples=150)
+@settings(max_examples=settings.default.max_examples * 3)
 def test_parts_of_json_lines_give_the_records_of_the_whole(rows, wanted, chunk):
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
     pieces = parts(make("file.parse.json"), content, wanted, chunk=chunk)

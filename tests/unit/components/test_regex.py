@@ -56,7 +56,7 @@ def test_a_replacement_without_end_is_an_error():
         replacement.on_texts(pa.array(["fine", ENDLESS[0][1]]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(st.lists(PIECES, min_size=1, max_size=5).map("".join), TEXTS)
 def test_expressions_match_as_those_of_the_standard_library_do(expression, text):
     try:
@@ -71,7 +71,7 @@ def test_expressions_match_as_those_of_the_standard_library_do(expression, text)
     assert ours.replace(text, lambda match: f"<{match[0]}>") == known.sub(lambda match: f"<{match[0]}>", text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(
     st.lists(PIECES | st.sampled_from(["(?i:k)", "(?i)", "k"]), min_size=1, max_size=5).map("".join),
     st.lists(st.text(alphabet="abk1 \n\x0b\u212aé", max_size=8), max_size=4),

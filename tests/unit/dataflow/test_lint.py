@@ -64,7 +64,7 @@ STEPS = st.fixed_dictionaries(
 
 
 @given(st.fixed_dictionaries({"steps": st.lists(STEPS, max_size=5) | JSON}, optional={"name": VALUES}) | JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 def test_lint_never_raises_on_json(document):
     for one in lint(json.dumps(document), SmallCatalogue()):
         assert one.code in CODES

@@ -60,7 +60,6 @@ def one_step(**keys):
 
 
 @given(flow_objects())
-@settings(max_examples=200, deadline=None)
 def test_a_dataflow_is_dumped_as_it_was_loaded_whatever_else_it_holds(document):
     text = Dataflow.load(json.dumps(document)).dump()
     assert text == canonical(document)

@@ -59,7 +59,7 @@ def shown(column):
     return [(type(value), value) for value in col.to_values(column)]
 
 
-@settings(max_examples=400)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(expressions, records)
 def test_columns_and_rows_agree(expression, rows):
     batch = Batch.from_objects(rows)

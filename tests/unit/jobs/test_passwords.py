@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 from argon2 import PasswordHasher
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.errors import AccessRefused
 from landbridge.jobs import passwords
@@ -32,7 +32,6 @@ long_enough = st.text(st.characters(exclude_categories=["Cs"]), min_size=MIN_CHA
 )
 
 
-@settings(max_examples=60)
 @given(long_enough)
 def test_a_password_is_right_however_its_letters_are_composed(password):
     kept = hashed(password)
@@ -41,13 +40,11 @@ def test_a_password_is_right_however_its_letters_are_composed(password):
         assert is_right(unicodedata.normalize(form, password), kept)
 
 
-@settings(max_examples=60)
 @given(long_enough, long_enough)
 def test_another_password_is_wrong(password, other):
     assert is_right(other, hashed(password)) is (normal(password) == normal(other))
 
 
-@settings(max_examples=60)
 @given(st.text(max_size=40))
 def test_any_text_is_either_kept_or_refused_with_its_reason(password):
     kept, refused = None, None

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from landbridge.records import Batch
 from landbridge.records.json_batch import JsonBatch
@@ -30,7 +30,6 @@ def same(one, other):
 
 
 @given(st.lists(st.lists(RECORDS, min_size=1, max_size=5), min_size=1, max_size=4))
-@settings(max_examples=100)
 def test_a_stream_of_objects_comes_back_as_it_went_in(pages):
     shredder = Shredder()
     for page in pages:
@@ -41,7 +40,6 @@ def test_a_stream_of_objects_comes_back_as_it_went_in(pages):
 
 
 @given(st.lists(st.lists(RECORDS, min_size=1, max_size=5), min_size=1, max_size=4), st.booleans())
-@settings(max_examples=100)
 def test_records_kept_as_text_are_the_same_as_those_in_columns(pages, pretty):
     shredder = Shredder(as_text=True)
     batches = []

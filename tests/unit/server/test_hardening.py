@@ -36,7 +36,7 @@ def call(app, parts, *, limits=None, headers=(), path="/api/v1/x", delay_s=0.0, 
             "headers": [(name.encode(), value.encode()) for name, value in headers],
             "server": ("127.0.0.1", 80),
         }
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await Hardening(app, limits=limits or Limits(max_body_bytes=LIMIT))(scope, receive, send)
 
     anyio.run(run)

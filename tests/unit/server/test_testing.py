@@ -75,7 +75,7 @@ def test_a_test_that_nobody_waits_for_any_more_is_killed(silent):
     anyio.run(abandon)
     began = time.monotonic()
     ended(came[0])
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "its own time-out is a minute"
 
 
 def test_a_far_side_that_says_nothing_is_a_finding(silent):

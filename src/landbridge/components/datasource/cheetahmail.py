@@ -17,18 +17,16 @@ from landbridge.components.check import Finding
 from landbridge.components.datasource import gigya_calls as calls
 from landbridge.components.datasource.cheetahmail_load import load_files
 from landbridge.components.datasource.cheetahmail_subscriber import EMAIL, Change, Person, SubscriberWrites
+from landbridge.components.datasource.parallel import for_each
 from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.components.registry import component
-from landbridge.errors import LandbridgeError
-from landbridge.records import Batch
+from landbridge.records import Batch, consents
 from landbridge.remote.cheetahmail import APP_URL, URL, CheetahMailLogin, Client, client
 from landbridge.remote.cheetahmail_errors import RecordRefused
 from landbridge.remote.endpoint import LOOPBACK
 
 MASTER: Final = "0"
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
-_YES: Final = frozenset(("yes", "y", "true", "1"))
-_NO: Final = frozenset(("no", "n", "false", "0"))
 _NOBODY: Final = "landbridge-check@example.com"
 _UNIT_PER_CONNECTION: Final = 25
 _MOST_WAITING: Final = 10_000
@@ -229,7 +227,7 @@ class CheetahMailWriter(RecordWriter):
                 uid=fields.get(params.uid_column, "") if params.uid_column else "",
                 previous=(known or email).strip(),
                 was_known=bool(known),
-                wants=_wish(wishes[number] if wishes else None),
+                wants=consents.said(wishes[number] if wishes else None),
             )
             # The API's own parameters are in lower case: a field of that name would say something else.
             nested = next((name for name in wrong if name in fields), None)
@@ -306,13 +304,11 @@ class CheetahMailWriter(RecordWriter):
         chains: dict[str, list[Person]] = {}
         for person in people:
             chains.setdefault(person.uid or person.email.lower(), []).append(person)
-        waiting = iter(chains.values())
-        fatal: list[LandbridgeError] = []
         # Two people of one address follow each other, so that the second one meets the first.
         locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
 
-        async def work() -> None:
-            for person in (person for chain in waiting for person in chain if person.error is None):
+        async def write_all(chain: Sequence[Person]) -> None:
+            for person in (person for person in chain if person.error is None):
                 try:
                     async with AsyncExitStack() as held:
                         for address in sorted({person.email.lower(), person.previous.lower()}):
@@ -321,17 +317,9 @@ class CheetahMailWriter(RecordWriter):
                 except RecordRefused as refused:
                     if not (refused.is_blocked and self.params.blocked == "leave"):
                         person.error = RecordError(refused.code, refused.message)
-                except LandbridgeError as error:
-                    fatal.append(error)
-                    group.cancel_scope.cancel()
-                    return
                 self.services.progress()
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(self.params.max_connections, len(chains))):
-                group.start_soon(work)
-        if fatal:
-            raise fatal[0]
+        await for_each(list(chains.values()), write_all, at_a_time=self.params.max_connections)
 
     async def _load(self, people: Iterable[Person]) -> None:
         for content in load_files(person for person in people if person.error is None):
@@ -378,8 +366,3 @@ async def _list_finding(api: Client, list_id: str) -> Finding:
         return Finding("list", "ok", f"the account has the list {list_id}")
     hint = "Look it up in the platform; its API may also name lists in another way than expected."
     return Finding("list", "warning", f"the account does not name the list {list_id}", hint)
-
-
-def _wish(text: str | None) -> bool | None:
-    plain = (text or "").strip().lower()
-    return True if plain in _YES else False if plain in _NO else None

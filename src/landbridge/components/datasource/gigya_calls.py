@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-import anyio
 import msgspec
 import pyarrow as pa
 
 from landbridge.components.base import RecordError, StepServices
-from landbridge.errors import LandbridgeError
+from landbridge.components.datasource.parallel import for_each
 from landbridge.records import Batch, columns as col
 from landbridge.records.path import parse, write
 from landbridge.records.shred import Shredder
@@ -48,36 +47,25 @@ async def outcomes(
         LandbridgeError: What ends the job; the calls under way are given up.
     """
     found: list[Outcome] = [RecordError("LB-3207", "the call was not made")] * len(requests)
-    fatal: list[LandbridgeError] = []
-    waiting = iter(_chains(len(requests), key))
 
-    async def work() -> None:
-        for chain in waiting:
-            for number in chain:
-                try:
-                    found[number] = await call(requests[number])
-                except (CallRefused, CallUnfinished) as error:
-                    found[number] = RecordError(as_vendor_code(error), error.message)
-                except LandbridgeError as error:
-                    fatal.append(error)
-                    group.cancel_scope.cancel()
-                    return
-                services.progress()
+    async def make(chain: Sequence[int]) -> None:
+        for number in chain:
+            try:
+                found[number] = await call(requests[number])
+            except (CallRefused, CallUnfinished) as error:
+                found[number] = RecordError(as_vendor_code(error), error.message)
+            services.progress()
 
-    async with anyio.create_task_group() as group:
-        for _ in range(min(connections, len(requests))):
-            group.start_soon(work)
-    if fatal:
-        raise fatal[0]
+    await for_each(_chains(len(requests), key), make, at_a_time=connections)
     return found
 
 
-def _chains(count: int, key: Callable[[int], str | None]) -> Iterator[list[int]]:
+def _chains(count: int, key: Callable[[int], str | None]) -> list[list[int]]:
     """The numbers of calls, those for the same account together."""
     chains: dict[str | int, list[int]] = {}
     for number in range(count):
         chains.setdefault(key(number) or number, []).append(number)
-    yield from chains.values()
+    return list(chains.values())
 
 
 def split(batch: Batch, found: Sequence[Outcome], services: StepServices) -> tuple[Batch, list[bytes]]:

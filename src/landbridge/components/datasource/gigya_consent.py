@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from landbridge.components.base import Lookup, RecordError, StepServices
 from landbridge.components.datasource import gigya_calls as calls
 from landbridge.components.datasource.gigya_site import SiteParams, open_site
 from landbridge.components.dates import reformat
-from landbridge.components.params import Param
+from landbridge.components.params import FieldPath, Param
 from landbridge.components.registry import component
 from landbridge.dataflow.variables import holds_unresolved
 from landbridge.errors import FlowError
@@ -35,11 +35,11 @@ _WORDS: Final = (_ISO, "unix", "unixms")
 class ConsentLookupParams(SiteParams):
     """Parameters of the comparison."""
 
-    field: str = Param(
+    field: FieldPath = Param(
         "The consent, in the record and in the account. Records in which it is a no are compared.",
         example="subscriptions.newsletter.email.isSubscribed",
     )
-    time_field: str = Param("Field of the record with the time of the opt-out.", example="EVENT_CAPTURED_DT")
+    time_field: FieldPath = Param("Field of the record with the time of the opt-out.", example="EVENT_CAPTURED_DT")
     time_format: str = Param(
         "How that time is written: `iso`, or a pattern in the letters of SimpleDateFormat. Zeros at its end may come "
         "from rounding: a date counts as the end of its day, 10:15 as the end of that minute.",
@@ -47,19 +47,19 @@ class ConsentLookupParams(SiteParams):
         example="dd-MMM-yyyy HH:mm:ss",
     )
     time_zone: str = Param("Zone of a time that names none.", default="UTC", example="Europe/Zurich")
-    consent_time_field: str | None = Param(
+    consent_time_field: FieldPath | None = Param(
         "Field of the account with the time of its consent. Without it the time that the site keeps beside "
         "`isSubscribed` and `isConsentGranted`; other fields then have none.",
         default=None,
         example="data.subscribedAt",
     )
-    opt_in_note_field: str | None = Param(
+    opt_in_note_field: FieldPath | None = Param(
         "Field of the account that notes when the last opt-in from the same place was given. Such a yes is written "
         "later than it was given, so an opt-out behind it is not compared with the site's time.",
         default=None,
         example="data.responsys.optedInAt",
     )
-    opt_out_note_field: str | None = Param(
+    opt_out_note_field: FieldPath | None = Param(
         "Field of the account that notes the time of the last opt-out from the same place.",
         default=None,
         example="data.responsys.optedOutAt",
@@ -75,13 +75,6 @@ class ConsentLookupParams(SiteParams):
         default=False,
     )
     max_connections: int = Param("Parallel calls.", default=10, ge=1, le=100)
-
-    @field_validator("field", "time_field", "consent_time_field", "opt_in_note_field", "opt_out_note_field")
-    @classmethod
-    def _is_path(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse(value.strip())
-        return value
 
     @model_validator(mode="after")
     def _compiles(self) -> ConsentLookupParams:
@@ -111,12 +104,12 @@ class ConsentLookup(Lookup):
 
     def __init__(self, params: ConsentLookupParams, services: StepServices) -> None:
         super().__init__(params, services)
-        self._field = parse(params.field.strip())
-        self._time_field = parse(params.time_field.strip())
+        self._field = parse(params.field)
+        self._time_field = parse(params.time_field)
         self._read = reformat(params.time_format, _ISO, source_zone=params.time_zone)
         self._zone = ZoneInfo(params.time_zone)
         named = params.consent_time_field
-        self._consent_times = [parse(named.strip())] if named else _times_beside(self._field)
+        self._consent_times = [parse(named)] if named else _times_beside(self._field)
         self._opt_in_note = _path(params.opt_in_note_field)
         self._opt_out_note = _path(params.opt_out_note_field)
 
@@ -218,7 +211,7 @@ class ConsentLookup(Lookup):
 
 
 def _path(field: str | None) -> Path | None:
-    return parse(field.strip()) if field else None
+    return parse(field) if field else None
 
 
 def _times_beside(field: Path) -> list[Path]:

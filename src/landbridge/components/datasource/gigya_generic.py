@@ -13,10 +13,9 @@ from landbridge.components.base import StepServices
 from landbridge.components.datasource import gigya_calls as calls
 from landbridge.components.datasource.gigya_site import SiteParams
 from landbridge.components.datasource.gigya_writer import SiteWriter
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.params import ComponentParams, FieldPath, Param
 from landbridge.components.registry import component
 from landbridge.records import Batch
-from landbridge.records.path import parse
 from landbridge.remote import gigya_errors as codes
 from landbridge.remote.gigya_errors import CallRefused
 
@@ -32,15 +31,8 @@ class ApiParam(ComponentParams):
     """One parameter of the call: a field of the record, or a fixed value."""
 
     param_name: str = Param("Name of the API's parameter.", example="UID")
-    source_field: str | None = Param("Field of the record to send.", default=None, example="UID")
+    source_field: FieldPath | None = Param("Field of the record to send.", default=None, example="UID")
     value: Any = Param("Fixed value to send, in place of a field.", default=None, example="true")
-
-    @field_validator("source_field")
-    @classmethod
-    def _is_path(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse(value.strip())
-        return value
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -88,7 +80,7 @@ class GenericWriter(SiteWriter):
     def requests(self, batch: Batch) -> list[dict[str, str]]:
         """The parameters that the step names."""
         texts = {
-            param.param_name: calls.texts_at(batch, param.source_field.strip())
+            param.param_name: calls.texts_at(batch, param.source_field)
             for param in self.params.api_params
             if param.source_field is not None
         }

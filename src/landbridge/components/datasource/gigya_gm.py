@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
-from pydantic import field_validator
 
 from landbridge.components.base import Lookup
 from landbridge.components.datasource import gigya_calls as calls
 from landbridge.components.datasource.gigya_site import SiteParams, open_site
-from landbridge.components.params import Param
+from landbridge.components.params import Param, TextList
 from landbridge.components.registry import component
 from landbridge.records import Batch
 from landbridge.remote.gigya import Client
@@ -22,16 +20,11 @@ from landbridge.remote.gigya_errors import CallRefused
 class LoyaltyLookupParams(SiteParams):
     """Parameters of the loyalty lookup."""
 
-    include_challenges: list[str] | None = Param(
+    include_challenges: TextList | None = Param(
         "Ids of the challenges to ask for; * or nothing for all.", default=None, example=["*"]
     )
-    exclude_challenges: list[str] | None = Param("Ids of challenges to leave out.", default=None, example=["_default"])
+    exclude_challenges: TextList | None = Param("Ids of challenges to leave out.", default=None, example=["_default"])
     max_connections: int = Param("Parallel calls.", default=10, ge=1, le=100)
-
-    @field_validator("include_challenges", "exclude_challenges", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class _Status(msgspec.Struct):

@@ -7,7 +7,6 @@ from contextlib import aclosing, asynccontextmanager
 from copy import deepcopy
 from typing import Annotated, Any, Final, Literal
 
-import anyio
 import msgspec
 from pydantic import Field, field_validator
 
@@ -15,9 +14,9 @@ from landbridge.components.base import Lookup, RecordError
 from landbridge.components.datasource import gigya_query as queries
 from landbridge.components.datasource.gigya_query import Selected, SelectList
 from landbridge.components.datasource.gigya_site import SiteParams, open_site
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.datasource.parallel import for_each
+from landbridge.components.params import ComponentParams, FieldPath, Param
 from landbridge.components.registry import component
-from landbridge.errors import LandbridgeError
 from landbridge.records import Batch, objects
 from landbridge.records.objects import ABSENT, JsonObject
 from landbridge.records.path import parse
@@ -36,14 +35,8 @@ Key = tuple[str, str]
 class LookupField(ComponentParams):
     """A condition: a field of the record equals a field of the account."""
 
-    source_field: str = Param("Field of the record.", example="EMAIL")
-    gigya_field: str = Param("Field of the account; it may hold several values.", example="loginIDs.emails")
-
-    @field_validator("source_field", "gigya_field")
-    @classmethod
-    def _is_path(cls, value: str) -> str:
-        parse(value.strip())
-        return value.strip()
+    source_field: FieldPath = Param("Field of the record.", example="EMAIL")
+    gigya_field: FieldPath = Param("Field of the account; it may hold several values.", example="loginIDs.emails")
 
 
 class AccountLookupParams(SiteParams):
@@ -119,24 +112,12 @@ class AccountLookup(Lookup):
         size = self.params.batch_size
         parts = [rows[at : at + size] for at in range(0, len(rows), size)]
         found: list[list[list[JsonObject]]] = [[] for _ in parts]
-        fatal: list[LandbridgeError] = []
-        waiting = iter(range(len(parts)))
 
-        async def work() -> None:
-            for number in waiting:
-                try:
-                    found[number] = await self._matches(parts[number])
-                except LandbridgeError as error:
-                    fatal.append(error)
-                    group.cancel_scope.cancel()
-                    return
-                self.services.progress()
+        async def look_up(number: int) -> None:
+            found[number] = await self._matches(parts[number])
+            self.services.progress()
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(self.params.max_concurrency, len(parts))):
-                group.start_soon(work)
-        if fatal:
-            raise fatal[0]
+        await for_each(range(len(parts)), look_up, at_a_time=self.params.max_concurrency)
         return self._decided(batch, rows, [matches for part in found for matches in part])
 
     def _decided(self, batch: Batch, rows: Sequence[JsonObject], found: Sequence[list[JsonObject]]) -> Batch:

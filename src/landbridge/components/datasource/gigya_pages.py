@@ -13,8 +13,8 @@ from landbridge.components.base import StepServices
 from landbridge.components.datasource.gigya_site import SiteParams, open_site
 from landbridge.records import Batch
 from landbridge.records.shred import Shredder
+from landbridge.remote.api_failures import not_understood
 from landbridge.remote.gigya import Client
-from landbridge.remote.gigya_errors import not_understood
 
 _BATCH_BYTES: Final = 1 << 20
 """Small pages are put together until they are this long; steps work best on about a thousand records at a time."""

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
-import anyio
 from pydantic import field_validator, model_validator
 
 from landbridge.components.base import RecordReader
@@ -16,7 +15,8 @@ from landbridge.components.datasource import gigya_query as queries
 from landbridge.components.datasource.gigya_pages import search
 from landbridge.components.datasource.gigya_site import SiteParams, login_of
 from landbridge.components.datasource.lytics_held import Held, Once, told
-from landbridge.components.params import Address, Param
+from landbridge.components.datasource.parallel import for_each
+from landbridge.components.params import Address, FieldPath, Param, TextList
 from landbridge.components.registry import component
 from landbridge.errors import FlowError
 from landbridge.records import Batch, objects
@@ -48,7 +48,7 @@ class LyticsAudienceParams(SiteParams):
         example="f1d2d2f924e986ac86fdf7b36c94bcdf",
     )
     gigya_id_field: str = Param("Field of a user that holds the UID of the account.", example="gigya_uid")
-    fields: list[str] = Param(
+    fields: TextList = Param(
         "Further fields of a user to read, into the object `user`.", default=[], example=["email", "score"]
     )
     all_audiences: bool = Param(
@@ -61,8 +61,8 @@ class LyticsAudienceParams(SiteParams):
         "audience; with none, the whole audience is read.",
         default="none",
     )
-    stored_field: str = Param("Field on the site that holds the slugs.", default="data.lytics_segments")
-    stored_ids_field: str | None = Param(
+    stored_field: FieldPath = Param("Field on the site that holds the slugs.", default="data.lytics_segments")
+    stored_ids_field: FieldPath | None = Param(
         "Field on the site that holds the ids. With it people who left are found after the audience was renamed.",
         default=None,
         example="data.lytics_segment_ids",
@@ -75,18 +75,6 @@ class LyticsAudienceParams(SiteParams):
     page_size: int = Param("Users on a page of the scan.", default=100, ge=1, le=1000)
     max_connections: int = Param("Calls at a time.", default=16, ge=1, le=64)
     timeout: int = Param("Longest wait for a single answer.", default=120, ge=10, le=600, unit="s")
-
-    @field_validator("fields", mode="before")
-    @classmethod
-    def _lists(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-    @field_validator("stored_field", "stored_ids_field")
-    @classmethod
-    def _is_path(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse(value)
-        return value
 
     @field_validator("stored_type")
     @classmethod
@@ -246,20 +234,17 @@ class LyticsAudienceReader(RecordReader):
         """The users with their slugs; without those whom Lytics does not know any more."""
         params = self.params
         found: dict[int, tuple[str, list[str], User]] = {}
-        waiting = iter(enumerate(users))
 
-        async def work() -> None:
-            for place, (uid, user) in waiting:
-                whole: User | None = user
-                if params.all_audiences or _SEGMENTS not in user:
-                    whole = await api.user(params.gigya_id_field, uid, all_audiences=params.all_audiences)
-                if whole is not None:
-                    slugs = sorted(set(_texts(whole.get(_SEGMENTS))))
-                    found[place] = uid, slugs, {**whole, **user}
+        async def ask(place: int) -> None:
+            uid, user = users[place]
+            whole: User | None = user
+            if params.all_audiences or _SEGMENTS not in user:
+                whole = await api.user(params.gigya_id_field, uid, all_audiences=params.all_audiences)
+            if whole is not None:
+                slugs = sorted(set(_texts(whole.get(_SEGMENTS))))
+                found[place] = uid, slugs, {**whole, **user}
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(min(params.max_connections, len(users))):
-                tasks.start_soon(work)
+        await for_each(range(len(users)), ask, at_a_time=params.max_connections)
         return [found[place] for place in sorted(found)]
 
     def _batch(

@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 
 from landbridge.components.base import Lookup, RecordError, RecordReader, RecordWriter
 from landbridge.components.check import Finding
-from landbridge.components.params import Address, ComponentParams, Param
+from landbridge.components.params import Address, ComponentParams, FieldPath, Param, TextList
 from landbridge.components.registry import component
 from landbridge.records import Batch, columns as col, objects
 from landbridge.records.path import parse, write
@@ -104,17 +104,12 @@ class ResponsysWriterParams(ResponsysParams):
         "Write into this supplemental table, by its primary key, in place of the list.", default=None, example="Likes"
     )
     folder: str | None = Param("Folder of the supplemental table.", default=None, example="Landbridge")
-    table_key: list[str] = Param(
+    table_key: TextList = Param(
         "Columns of the supplemental table's primary key, also as one text with commas. With it rows of different "
         "columns share fewer calls, and no call has two rows of one key.",
         default=[],
         example=["CUSTOMER_ID_", "NAME"],
     )
-
-    @field_validator("table_key", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
@@ -264,10 +259,10 @@ class ResponsysWriter(RecordWriter):
 class ResponsysReaderParams(ResponsysParams):
     """Parameters of the reader."""
 
-    ids: list[str] = Param(
+    ids: TextList = Param(
         "Values of matchColumn: the members to read. Also as one text with commas.", example=["u1", "u2"]
     )
-    fields: list[str] = Param(
+    fields: TextList = Param(
         "Columns of the list to read; all of them when none is named.",
         default=[],
         example=["CUSTOMER_ID_", "EMAIL_PERMISSION_STATUS_"],
@@ -275,11 +270,6 @@ class ResponsysReaderParams(ResponsysParams):
     permission_status: Literal["any", "I", "O"] = Param(
         "Only members with this e-mail permission status.", default="any"
     )
-
-    @field_validator("ids", "fields", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @field_validator("ids")
     @classmethod
@@ -333,24 +323,13 @@ class ResponsysReader(RecordReader):
 class ResponsysLookupParams(ResponsysParams):
     """Parameters of the lookup."""
 
-    source_field: str = Param("Field of the record with the value of matchColumn.", default="UID")
-    fields: list[str] = Param(
+    source_field: FieldPath = Param("Field of the record with the value of matchColumn.", default="UID")
+    fields: TextList = Param(
         "Columns of the list to add, into the object `responsys`.", example=["EMAIL_PERMISSION_STATUS_", "SCORE"]
     )
     permission_status: Literal["any", "I", "O"] = Param(
         "Only members with this e-mail permission status go on; records of others are left out.", default="any"
     )
-
-    @field_validator("fields", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-    @field_validator("source_field")
-    @classmethod
-    def _is_path(cls, value: str) -> str:
-        parse(value)
-        return value
 
 
 @component("datasource.lookup.responsys", title="Look up members in Responsys")

@@ -6,10 +6,10 @@ import csv
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Annotated, BinaryIO, Final, Self
 
 import anyio.to_thread
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from landbridge.components.base import CHUNK_BYTES, FileStart, FileWriter, RecordReader
 from landbridge.components.check import Finding
@@ -20,11 +20,11 @@ from landbridge.components.datasource.silverpop_database import (
     wanted_columns,
     zone_finding,
 )
-from landbridge.components.datasource.silverpop_login import SilverpopFileParams, listed, open_both, texted
+from landbridge.components.datasource.silverpop_login import Id, SilverpopFileParams, open_both
 from landbridge.components.datasource.silverpop_newsletter import NewsletterStore
 from landbridge.components.file.dsv_parse import ParseDsv
 from landbridge.components.file.inference import inferred
-from landbridge.components.params import Param
+from landbridge.components.params import FieldPath, Param, TextList, separated
 from landbridge.components.registry import component
 from landbridge.errors import FlowError, GuardTripped, TransientError
 from landbridge.records import Batch, columns as col
@@ -52,15 +52,15 @@ _ATTEMPTS: Final = 2
 class SilverpopWriterParams(SilverpopFileParams):
     """Parameters of the file writer."""
 
-    list_id: str | None = Param("Id of the database.", default=None, example="50194")
-    table_id: str | None = Param(
+    list_id: Id | None = Param("Id of the database.", default=None, example="50194")
+    table_id: Id | None = Param(
         "Id of a relational table to import the files into, in place of a database.", default=None, example="86767"
     )
     action: ImportAction = Param(
         "What an import does with contacts: add and update, add only, update only, or opt out.",
         default="ADD_AND_UPDATE",
     )
-    sync_fields: list[str] | None = Param(
+    sync_fields: TextList | None = Param(
         "Columns by which contacts are matched; without them the database's unique key.", default=None, example=["UID"]
     )
     newsletter_field: str | None = Param(
@@ -83,12 +83,12 @@ class SilverpopWriterParams(SilverpopFileParams):
         "The API user's time zone is GMT; all dates are in the user's zone. `landbridge check` warns until it is set.",
         default=False,
     )
-    newsletter_columns: list[str] = Param(
+    newsletter_columns: TextList = Param(
         "Yes/No columns of the database that say who wants which newsletter; checked to be of that type.",
         default=[],
         example=["Newsletter"],
     )
-    columns: list[str] = Param(
+    columns: TextList = Param(
         "Columns that the database must have, as NAME or NAME:type (text, yesno, numeric, date, country, smsphone, …): "
         "checked before anything is sent, and added by `landbridge check --create`.",
         default=[],
@@ -97,16 +97,6 @@ class SilverpopWriterParams(SilverpopFileParams):
     max_table_rows: int = Param(
         "Rows that all relational tables of the organisation may hold together.", default=MAX_TABLE_ROWS, ge=1
     )
-
-    @field_validator("list_id", "table_id", mode="before")
-    @classmethod
-    def _ids(cls, value: object) -> object:
-        return texted(value)
-
-    @field_validator("sync_fields", "newsletter_columns", "columns", mode="before")
-    @classmethod
-    def _lists(cls, value: object) -> object:
-        return listed(value)
 
     @field_validator("columns")
     @classmethod
@@ -247,20 +237,20 @@ def _table_findings(facts: ListFacts, rows: int, *, limit: int) -> Iterator[Find
 class SilverpopReaderParams(SilverpopFileParams):
     """Parameters of the reader."""
 
-    list_id: str = Param("Id of the database, query or contact list.", example="50194")
-    columns: list[str] = Param(
+    list_id: Id = Param("Id of the database, query or contact list.", example="50194")
+    columns: TextList = Param(
         "Columns to read, also those of a scoring model; names are compared with regard to case.",
         example=["UID", "EMAIL", "Score"],
     )
-    export_type: list[ExportType] = Param(
+    export_type: Annotated[list[ExportType], BeforeValidator(separated)] = Param(
         "Which contacts: ALL, OPT_IN, OPT_OUT, UNDELIVERABLE; several are read one after the other.",
         default=["ALL"],
         example=["OPT_OUT", "UNDELIVERABLE"],
     )
-    status_field: str | None = Param(
+    status_field: FieldPath | None = Param(
         "Field that gets the kind of export each record comes from.", default=None, example="emailStatus"
     )
-    number_columns: list[str] = Param(
+    number_columns: TextList = Param(
         "Columns whose values become numbers where they are written as such; all others are texts.",
         default=[],
         example=["Score"],
@@ -269,16 +259,6 @@ class SilverpopReaderParams(SilverpopFileParams):
         "The API user's time zone is GMT. Only then can changes be read: all dates are in the user's zone.",
         default=False,
     )
-
-    @field_validator("list_id", mode="before")
-    @classmethod
-    def _ids(cls, value: object) -> object:
-        return texted(value)
-
-    @field_validator("columns", "export_type", "number_columns", mode="before")
-    @classmethod
-    def _lists(cls, value: object) -> object:
-        return listed(value)
 
 
 @component("datasource.read.silverpop", title="Export contacts from Silverpop")

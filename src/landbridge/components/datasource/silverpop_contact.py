@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Self
 
-import anyio
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from landbridge.components.base import Forecast, RecordError, RecordWriter, StepServices, Verdict
 from landbridge.components.check import Finding
 from landbridge.components.datasource import gigya_calls as calls
+from landbridge.components.datasource.parallel import for_each
 from landbridge.components.datasource.silverpop_database import EMAIL, examined, keys_of, wanted_columns, zone_finding
-from landbridge.components.datasource.silverpop_login import SilverpopParams, listed, open_client, texted
+from landbridge.components.datasource.silverpop_login import Id, SilverpopParams, open_client
 from landbridge.components.datasource.silverpop_newsletter import NO, YES
-from landbridge.components.params import Param
+from landbridge.components.params import Param, TextList
 from landbridge.components.registry import component
-from landbridge.errors import FlowError, LandbridgeError
+from landbridge.errors import FlowError
 from landbridge.records import Batch
+from landbridge.records.consents import said
 from landbridge.remote import silverpop_contacts as contacts
 from landbridge.remote.silverpop import CONCURRENT_CALLS, Client
 from landbridge.remote.silverpop_errors import NOT_A_MEMBER, OperationRefused
@@ -36,12 +37,12 @@ _MINUTE: Final = timedelta(minutes=1)
 class SilverpopContactParams(SilverpopParams):
     """Parameters of the contact writer."""
 
-    list_id: str = Param("Id of the database.", example="50194")
+    list_id: Id = Param("Id of the database.", example="50194")
     action: Action = Param(
         "What to do with the contact: add or update, update only, opt out, or remove from the database for good.",
         default="addOrUpdate",
     )
-    sync_fields: list[str] | None = Param(
+    sync_fields: TextList | None = Param(
         "Columns by which contacts are matched; without them the database's unique key.", default=None, example=["UID"]
     )
     created_from: Literal[0, 1, 2, 3] = Param(
@@ -63,7 +64,7 @@ class SilverpopContactParams(SilverpopParams):
     )
     add_opted_out: bool = Param("With newsletterField: add people who say no, too, and opt them out.", default=False)
     gmt_confirmed: bool = Param("The API user's time zone is GMT; all dates are in the user's zone.", default=False)
-    columns: list[str] = Param(
+    columns: TextList = Param(
         "Columns that the database must have, as NAME or NAME:type: checked first, and added by "
         "`landbridge check --create`.",
         default=[],
@@ -73,16 +74,6 @@ class SilverpopContactParams(SilverpopParams):
     max_connections: int = Param(
         "Parallel calls; the platform allows ten to the whole organisation.", default=8, ge=1, le=CONCURRENT_CALLS
     )
-
-    @field_validator("list_id", mode="before")
-    @classmethod
-    def _ids(cls, value: object) -> object:
-        return texted(value)
-
-    @field_validator("sync_fields", "columns", mode="before")
-    @classmethod
-    def _lists(cls, value: object) -> object:
-        return listed(value)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -235,7 +226,7 @@ class SilverpopContactWriter(RecordWriter):
             if len(keys) < len(self.keys):
                 missing = ", ".join(name for name in self.keys if name not in keys)
                 contact.error = RecordError("LB-4631", f"the record has no {missing}, by which contacts are matched")
-            contact.wants = _wish(spoken[number] if spoken else None)
+            contact.wants = said(spoken[number] if spoken else None, yes=YES, no=NO)
             contact.consent_at = _moment(moments[number] if moments else None)
             found.append(contact)
         return found
@@ -304,26 +295,15 @@ class SilverpopContactWriter(RecordWriter):
                 except NotXml as error:
                     contact.error = RecordError("LB-4631", str(error))
         size = self.params.contacts_per_call
-        bundles = iter([written[at : at + size] for at in range(0, len(written), size)])
-        fatal: list[LandbridgeError] = []
 
-        async def work() -> None:
-            for bundle in bundles:
-                try:
-                    outcomes = await self.client.call_all(operation, [text for _, text in bundle])
-                except LandbridgeError as error:
-                    fatal.append(error)
-                    group.cancel_scope.cancel()
-                    return
-                for (contact, _), outcome in zip(bundle, outcomes, strict=True):
-                    _judge(contact, outcome, operation, gone_is_done=gone_is_done)
-                self.services.progress()
+        async def call(bundle: Sequence[tuple[_Contact, str]]) -> None:
+            outcomes = await self.client.call_all(operation, [text for _, text in bundle])
+            for (contact, _), outcome in zip(bundle, outcomes, strict=True):
+                _judge(contact, outcome, operation, gone_is_done=gone_is_done)
+            self.services.progress()
 
-        async with anyio.create_task_group() as group:
-            for _ in range(self.params.max_connections):
-                group.start_soon(work)
-        if fatal:
-            raise fatal[0]
+        bundles = [written[at : at + size] for at in range(0, len(written), size)]
+        await for_each(bundles, call, at_a_time=self.params.max_connections)
 
 
 def _judge(contact: _Contact, outcome: Element | OperationRefused, operation: str, *, gone_is_done: bool) -> None:
@@ -358,11 +338,6 @@ def _plain(text: str, kind: str | None) -> str:
         lower = text.strip().lower()
         return "yes" if lower in YES else "no" if lower in NO else lower
     return text
-
-
-def _wish(text: str | None) -> bool | None:
-    plain = (text or "").strip().lower()
-    return True if plain in YES else False if plain in NO else None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from landbridge.components.params import Address, ComponentParams, Param
 from landbridge.remote.sftp import SftpStore
@@ -141,11 +141,9 @@ async def open_both(params: SilverpopFileParams) -> AsyncIterator[tuple[Client, 
             yield api, files
 
 
-def listed(value: object) -> object:
-    """A list that a dataflow may write as one text with commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def texted(value: object) -> object:
-    """An id that a dataflow may write as a number."""
+def _texted(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Id = Annotated[str, BeforeValidator(_texted)]
+"""A parameter with an id of the platform, which a dataflow may also write as a number."""

@@ -23,13 +23,16 @@ import pyarrow.csv
 from landbridge.components.base import CHUNK_BYTES, FileStart, StepServices
 from landbridge.components.file.dsv_parse import ParseDsv
 from landbridge.errors import DataError, LandbridgeError
-from landbridge.records import Batch, columns as col
+from landbridge.records import Batch, columns as col, consents
 from landbridge.records.path import write
 from landbridge.remote.publish import Announce, Upload
 from landbridge.remote.silverpop_import import ImportStore, ImportUpload, Target, map_of, plain_name
 
-YES: Final = frozenset(("yes", "true", "1", "y", "i"))
-NO: Final = frozenset(("no", "false", "0", "n", "o"))
+YES: Final = frozenset((*consents.YES, "i"))
+"""What means yes, in upper or lower case: also the I of files with a permission status."""
+
+NO: Final = frozenset((*consents.NO, "o"))
+"""What means no, likewise."""
 
 
 class NewsletterStore(ImportStore):

@@ -7,19 +7,19 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self
 
-import anyio
 import msgspec
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 from landbridge.components.base import RecordError, RecordWriter, StepServices
 from landbridge.components.check import Finding
 from landbridge.components.datasource import gigya_calls as calls
+from landbridge.components.datasource.parallel import for_each
 from landbridge.components.datasource.silverpop import MAX_TABLE_ROWS, RESERVED
-from landbridge.components.datasource.silverpop_login import SilverpopParams, listed, open_client, texted
-from landbridge.components.params import Param
+from landbridge.components.datasource.silverpop_login import Id, SilverpopParams, open_client
+from landbridge.components.params import FieldPath, Param, TextList
 from landbridge.components.registry import component
-from landbridge.errors import FlowError, GuardTripped, LandbridgeError
+from landbridge.errors import FlowError, GuardTripped
 from landbridge.records import Batch, columns as col
 from landbridge.records.objects import ABSENT, get
 from landbridge.records.path import parse
@@ -55,22 +55,24 @@ class TableColumn(BaseModel):
 class SilverpopTableParams(SilverpopParams):
     """Parameters of the table writer."""
 
-    table_id: str | None = Param("Id of the table; without it the table called tableName.", default=None)
+    table_id: Id | None = Param("Id of the table; without it the table called tableName.", default=None)
     table_name: str | None = Param(
         "Name of the table, by which it is found or created.", default=None, example="Gigya Likes"
     )
-    list_id: str | None = Param(
+    list_id: Id | None = Param(
         "Id of the database that the table belongs to: checked, and associated by `landbridge check --create`.",
         default=None,
         example="50194",
     )
-    elements: str = Param("Array, or object of objects, of which each element becomes a row.", example="profile.likes")
+    elements: FieldPath = Param(
+        "Array, or object of objects, of which each element becomes a row.", example="profile.likes"
+    )
     uid_field: str = Param("Field with the UID.", default="UID")
     uid_column: str = Param("Column of the table, and of the database, that holds the UID.", default="UID")
     columns: list[TableColumn] = Param(
         "Columns besides the UID.", example=[{"sourceField": "name", "targetField": "NAME"}]
     )
-    key_columns: list[str] = Param(
+    key_columns: TextList = Param(
         "Columns that tell the rows of one UID apart; without them all columns from the first one on that is a key of "
         "the table.",
         default=[],
@@ -83,16 +85,6 @@ class SilverpopTableParams(SilverpopParams):
     max_connections: int = Param(
         "Parallel calls; the platform allows ten to the whole organisation.", default=4, ge=1, le=CONCURRENT_CALLS
     )
-
-    @field_validator("table_id", "list_id", mode="before")
-    @classmethod
-    def _ids(cls, value: object) -> object:
-        return texted(value)
-
-    @field_validator("key_columns", mode="before")
-    @classmethod
-    def _lists(cls, value: object) -> object:
-        return listed(value)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -264,28 +256,17 @@ class SilverpopTableWriter(RecordWriter):
         deletes = self.params.action == "delete"
         size = tables.ROWS_IN_DELETE if deletes else tables.ROWS_IN_INSERT
         send = tables.delete_rows if deletes else tables.put_rows
-        bundles = iter([rows[at : at + size] for at in range(0, len(rows), size)])
         refused: dict[tables.Key, str] = {}
-        fatal: list[LandbridgeError] = []
 
-        async def work() -> None:
-            for bundle in bundles:
-                good, bad = _writable(bundle, self.table.keys)
-                refused.update(bad)
-                try:
-                    if good:
-                        refused.update(await send(self.client, self.table.id, good, keys=self.table.keys))
-                except LandbridgeError as error:
-                    fatal.append(error)
-                    group.cancel_scope.cancel()
-                    return
-                self.services.progress()
+        async def call(bundle: Sequence[dict[str, str]]) -> None:
+            good, bad = _writable(bundle, self.table.keys)
+            refused.update(bad)
+            if good:
+                refused.update(await send(self.client, self.table.id, good, keys=self.table.keys))
+            self.services.progress()
 
-        async with anyio.create_task_group() as group:
-            for _ in range(self.params.max_connections):
-                group.start_soon(work)
-        if fatal:
-            raise fatal[0]
+        bundles = [rows[at : at + size] for at in range(0, len(rows), size)]
+        await for_each(bundles, call, at_a_time=self.params.max_connections)
         return refused
 
 

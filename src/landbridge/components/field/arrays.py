@@ -7,10 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import model_validator
 
 from landbridge.components.base import Transform
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.params import ComponentParams, FieldPath, Param
 from landbridge.components.registry import component
 from landbridge.records import Batch, columns as col, objects
 from landbridge.records.objects import ABSENT
@@ -24,15 +23,17 @@ class ArrayJoin(Transform):
     class Params(ComponentParams):
         """See the fields."""
 
-        field: str = Param("The array to join.", example="profile.interests")
+        field: FieldPath = Param("The array to join.", example="profile.interests")
         separator: str = Param("Text between the elements.", default=",", aliases=("delimiter",), example=";")
-        element: str | None = Param("The member to take where elements are objects.", default=None, example="name")
+        element: FieldPath | None = Param(
+            "The member to take where elements are objects.", default=None, example="name"
+        )
 
     params: Params
 
     def apply(self, batch: Batch) -> Batch:
         """Replace the array by its text; a value that is no array stays as it is."""
-        path = parse(self.params.field.strip())
+        path = parse(self.params.field)
         column = batch.get(path)
         if not col.is_json(column):
             return batch
@@ -65,8 +66,8 @@ class ArrayExtract(Transform):
     class Params(ComponentParams):
         """See the fields."""
 
-        field: str = Param("The array.", example="achievements")
-        propagation_fields: list[str] = Param(
+        field: FieldPath = Param("The array.", example="achievements")
+        propagation_fields: list[FieldPath] = Param(
             "Fields of the parent record that every element gets.", default=[], example=["UID"]
         )
         generate_key: bool = Param(
@@ -74,20 +75,14 @@ class ArrayExtract(Transform):
             "where those fields tell the parent records apart.",
             default=False,
         )
-        key_field: str = Param("Field that `generateKey` fills.", default="key", example="key")
-
-        @model_validator(mode="after")
-        def _are_paths(self) -> ArrayExtract.Params:
-            for name in (self.field, self.key_field, *self.propagation_fields):
-                parse(name.strip())
-            return self
+        key_field: FieldPath = Param("Field that `generateKey` fills.", default="key", example="key")
 
     params: Params
 
     def apply(self, batch: Batch) -> Batch:
         """One record an element, in order."""
-        path = parse(self.params.field.strip())
-        propagated = [parse(name.strip()) for name in self.params.propagation_fields]
+        path = parse(self.params.field)
+        propagated = [parse(name) for name in self.params.propagation_fields]
         elements: list[dict[str, Any]] = []
         parents: list[int] = []
         numbers: list[str] = []
@@ -99,7 +94,7 @@ class ArrayExtract(Transform):
         extracted = Batch.from_objects(elements)
         carried = batch.select(propagated).take(parents)
         if self.params.generate_key:
-            extracted = extracted.put(parse(self.params.key_field.strip()), _keys(carried, numbers))
+            extracted = extracted.put(parse(self.params.key_field), _keys(carried, numbers))
         for parent in propagated:
             extracted = extracted.put(parent, carried.get(parent))
         return extracted.reorder([*carried.names, *extracted.names])

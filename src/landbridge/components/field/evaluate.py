@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from landbridge.components.base import RecordError, StepServices, Transform
 from landbridge.components.jexl import rows
@@ -14,7 +14,7 @@ from landbridge.components.jexl.columnar import Columns, NotColumnar
 from landbridge.components.jexl.nodes import Node, variables
 from landbridge.components.jexl.syntax import parse as parse_expression
 from landbridge.components.jexl.values import Failure
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.params import ComponentParams, FieldPath, Param
 from landbridge.components.registry import component
 from landbridge.dataflow.variables import holds_unresolved
 from landbridge.errors import FlowError
@@ -38,14 +38,8 @@ class FieldEvaluate(Transform):
         class Rule(ComponentParams):
             """A field and its expression."""
 
-            field: str = Param("The field to set.", example="OPTIN")
+            field: FieldPath = Param("The field to set.", example="OPTIN")
             expression: str = Param("Its value.", example="OPTIN eq 'true' ? 'Y' : 'N'")
-
-            @field_validator("field")
-            @classmethod
-            def _is_path(cls, value: str) -> str:
-                parse(value.strip())
-                return value
 
             @model_validator(mode="after")
             def _parses(self) -> FieldEvaluate.Params.Rule:
@@ -67,7 +61,7 @@ class FieldEvaluate(Transform):
 
     def __init__(self, params: Params, services: StepServices) -> None:
         super().__init__(params, services)
-        self._rules = [Rule(rule.field.strip(), rule.expression) for rule in params.fields]
+        self._rules = [Rule(rule.field, rule.expression) for rule in params.fields]
 
     def apply(self, batch: Batch) -> Batch:
         """Evaluate the expressions in order; records for which one has no value are rejected."""

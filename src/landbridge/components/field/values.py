@@ -13,7 +13,7 @@ from pydantic import model_validator
 from landbridge.components.base import RecordError, StepServices, Transform
 from landbridge.components.dates import Convert, reformat
 from landbridge.components.field.params import FieldValue
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.params import ComponentParams, FieldPath, Param
 from landbridge.components.regex import Replacement, compile_replacement
 from landbridge.components.registry import component
 from landbridge.errors import FlowError
@@ -38,7 +38,7 @@ class Add(Transform):
     def apply(self, batch: Batch) -> Batch:
         """Set the constants in order."""
         for pair in self.params.fields:
-            batch = batch.put(parse(pair.field.strip()), col.constant(pair.value, batch.num_rows))
+            batch = batch.put(parse(pair.field), col.constant(pair.value, batch.num_rows))
         return batch
 
     def needs(self, after: Needs) -> Needs:
@@ -47,7 +47,7 @@ class Add(Transform):
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Adds the fields at the end."""
-        added = [write(parse(pair.field.strip())) for pair in self.params.fields]
+        added = [write(parse(pair.field)) for pair in self.params.fields]
         return before and list(dict.fromkeys([*before, *added]))
 
 
@@ -66,15 +66,13 @@ class Replace(Transform):
         class Rule(ComponentParams):
             """One replacement."""
 
-            field: str = Param("The field, or `*` for all.", example="*")
+            field: FieldPath = Param("The field, or `*` for all.", example="*")
             regex: str = Param("Regular expression as Java has them.", example="[|\\n]")
             replacement: str = Param("Text to put in its place; `$1` is the first group.", default="", example=" ")
 
             @model_validator(mode="after")
             def _compiles(self) -> Replace.Params.Rule:
                 compile_replacement(self.regex, self.replacement)
-                if self.field != "*":
-                    parse(self.field.strip())
                 return self
 
         fields: list[Rule] = Param(
@@ -88,7 +86,7 @@ class Replace(Transform):
         super().__init__(params, services)
         self._rules = [
             (
-                rule.field.strip(),
+                rule.field,
                 compile_replacement(rule.regex, rule.replacement, match_empty=params.match_empty),
             )
             for rule in params.fields
@@ -152,8 +150,8 @@ class DateFormat(Transform):
         class Rule(ComponentParams):
             """One field's patterns."""
 
-            field: str = Param("The field to rewrite.", example="created")
-            target_field: str | None = Param("Where the result goes, if not to the same field.", default=None)
+            field: FieldPath = Param("The field to rewrite.", example="created")
+            target_field: FieldPath | None = Param("Where the result goes, if not to the same field.", default=None)
             source_format: str = Param(
                 "Pattern of the value, `unix` (seconds), `unixms`, or `iso`.",
                 default="iso",
@@ -171,7 +169,6 @@ class DateFormat(Transform):
             @model_validator(mode="after")
             def _compiles(self) -> DateFormat.Params.Rule:
                 self.converter()
-                parse(self.field.strip())
                 return self
 
             def converter(self) -> Convert:
@@ -192,10 +189,8 @@ class DateFormat(Transform):
     def apply(self, batch: Batch) -> Batch:
         """Rewrite the fields; records with a value that does not fit are rejected."""
         for rule in self.params.fields:
-            source = parse(rule.field.strip())
-            batch = self._rewritten(
-                batch, source, parse(rule.target_field.strip()) if rule.target_field else source, rule
-            )
+            source = parse(rule.field)
+            batch = self._rewritten(batch, source, parse(rule.target_field) if rule.target_field else source, rule)
         return batch
 
     def _rewritten(self, batch: Batch, source: Path, target: Path, rule: Params.Rule) -> Batch:
@@ -221,5 +216,5 @@ class DateFormat(Transform):
 
     def columns(self, before: Sequence[str] | None) -> Sequence[str] | None:
         """Adds targets that are fields of their own."""
-        targets = [write(parse(rule.target_field.strip())) for rule in self.params.fields if rule.target_field]
+        targets = [write(parse(rule.target_field)) for rule in self.params.fields if rule.target_field]
         return before and list(dict.fromkeys([*before, *targets]))

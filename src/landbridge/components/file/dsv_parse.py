@@ -15,7 +15,7 @@ from landbridge.components.file.cells import separator_of
 from landbridge.components.file.dsv_blocks import Block, Blocks, as_utf8, read_header, rejoined
 from landbridge.components.file.inference import inferred
 from landbridge.components.file.line_cuts import DsvCuts
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.params import ComponentParams, FieldPath, Param
 from landbridge.components.registry import component
 from landbridge.records import Batch, columns as col
 from landbridge.records.path import parse as parse_path, write
@@ -52,7 +52,7 @@ class ParseDsv(Parser):
             example=["SCORE"],
         )
         add_filename: bool = Param("Add the name of the file each record comes from.", default=False)
-        filename_field: str = Param("Field that `addFilename` fills.", default="filename", example="filename")
+        filename_field: FieldPath = Param("Field that `addFilename` fills.", default="filename", example="filename")
         escape_character: str | None = Param(
             "Character before a quote within a quoted value; doubled quotes are understood as well.",
             default=None,

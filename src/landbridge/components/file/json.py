@@ -12,7 +12,7 @@ import msgspec
 from landbridge.components.base import FileEvent, FileStart, Formatter, LineCuts, Parser, StepServices
 from landbridge.components.file.line_cuts import JsonLineCuts
 from landbridge.components.file.parts import MEGABYTE, Parts
-from landbridge.components.params import ComponentParams, Param
+from landbridge.components.params import ComponentParams, FieldPath, Param
 from landbridge.components.registry import component
 from landbridge.errors import DataError
 from landbridge.records import Batch, columns as col
@@ -48,7 +48,7 @@ class ParseJson(Parser):
         """See the fields."""
 
         add_filename: bool = Param("Add the name of the file each record comes from.", default=False)
-        filename_field: str = Param("Field that `addFilename` fills.", default="filename", example="filename")
+        filename_field: FieldPath = Param("Field that `addFilename` fills.", default="filename", example="filename")
         wrap_field: str | None = Param(
             "Key of the array, where the file is an object that holds the array of records.",
             default=None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from functools import cache, lru_cache, reduce
 from pathlib import Path as FilePath
 from typing import Any, Final
@@ -14,6 +13,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 from landbridge.components.jexl.nodes import Array, Binary, Choice, Constant, Member, Method, Node, Unary, Variable
 from landbridge.components.jexl.values import METHODS
 from landbridge.components.regex import compile_pattern
+from landbridge.dataflow.problems import closest
 from landbridge.errors import FlowError
 
 MAX_LENGTH: Final = 20_000
@@ -233,8 +233,8 @@ def _place(token: Token) -> str:
 
 
 def _unknown(what: str, name: Token, known: Any) -> FlowError:
-    close = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]}()?" if close else f"There are: {', '.join(known)}."
+    close = closest(name, known)
+    hint = f"Did you mean {close}()?" if close else f"There are: {', '.join(known)}."
     return FlowError("LB-1612", f"the expression calls the unknown {what}{_place(name)}", hint=hint)
 
 

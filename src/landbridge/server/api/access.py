@@ -35,6 +35,22 @@ def requires(role: Role) -> Callable[[Request], Caller]:
     return caller_of
 
 
+def check_session(caller: Caller, action: str) -> None:
+    """Refuse a token what would let somebody who has found it go on when it has ended.
+
+    Args:
+        caller: Who asks.
+        action: What a token cannot do, in words.
+
+    Raises:
+        AccessRefused: LB-8009.
+    """
+    if not caller.is_session:
+        raise AccessRefused(
+            "LB-8009", f"a token cannot {action}", hint="Log in with e-mail address and password.", status=403
+        )
+
+
 Viewer = Annotated[Caller, Depends(requires(Role.VIEWER))]
 Operator = Annotated[Caller, Depends(requires(Role.OPERATOR))]
 Editor = Annotated[Caller, Depends(requires(Role.EDITOR))]

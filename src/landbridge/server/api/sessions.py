@@ -7,11 +7,10 @@ from typing import Annotated, Final
 from fastapi import Request, Response
 from pydantic import Field
 
-from landbridge.errors import AccessRefused
 from landbridge.jobs import db_tokens, db_users, logins, tokens
-from landbridge.jobs.roles import Caller, Role
+from landbridge.jobs.roles import Role
 from landbridge.jobs.tokens import Issued
-from landbridge.server.api.access import Viewer
+from landbridge.server.api.access import Viewer, check_session
 from landbridge.server.api.place import Here
 from landbridge.server.api.routing import Routes
 from landbridge.server.api.shapes import Given, Instant, Shown
@@ -92,7 +91,7 @@ def show_session(request: Request, caller: Viewer, here: Here) -> SessionShown:
 @router.delete("/session", status_code=204)
 def log_out(request: Request, response: Response, caller: Viewer, here: Here) -> None:
     """Log out."""
-    _by_session(caller)
+    check_session(caller, "log out")
     with here.database.write() as tx:
         logins.log_out(tx, request.cookies.get(COOKIE, ""), by=caller.name, user_id=caller.user_id)
     response.delete_cookie(COOKIE, path="/", secure=_is_secure(request), httponly=True, samesite="lax")
@@ -103,7 +102,7 @@ async def change_own_password(
     request: Request, response: Response, caller: Viewer, here: Here, body: OwnPassword
 ) -> SessionShown:
     """Change one's own password. All other sessions end."""
-    _by_session(caller)
+    check_session(caller, "change a password")
     begun = await logins_of(request).change_password(
         caller.user_id, body.current_password, body.new_password, address=_address(request)
     )
@@ -124,13 +123,6 @@ async def _begun(request: Request, response: Response, here: Here, begun: Issued
         csrf_token=tokens.csrf_token(begun.secret),
         expires=begun.row.expires,
     )
-
-
-def _by_session(caller: Caller) -> None:
-    if not caller.is_session:
-        raise AccessRefused(
-            "LB-8009", "a token cannot do this", hint="Log in with e-mail address and password.", status=403
-        )
 
 
 def _address(request: Request) -> str:

@@ -12,7 +12,7 @@ from landbridge.errors import AccessRefused
 from landbridge.jobs import db_tokens, tokens
 from landbridge.jobs.db_tokens import TokenRow
 from landbridge.jobs.roles import Caller, Role
-from landbridge.server.api.access import Viewer
+from landbridge.server.api.access import Viewer, check_session
 from landbridge.server.api.pages import Page, Pages
 from landbridge.server.api.place import Here
 from landbridge.server.api.routing import Routes
@@ -81,8 +81,7 @@ def list_tokens(
 @router.post("/tokens", status_code=201)
 def add_token(caller: Viewer, here: Here, body: NewToken) -> TokenMade:
     """Make a token of one's own, or as an admin another user's. Its secret is in the reply, and nowhere else."""
-    if not caller.is_session:
-        raise AccessRefused("LB-8009", "a token cannot make tokens", hint="Log in with e-mail address and password.")
+    check_session(caller, "make tokens")
     if body.user_id not in (None, caller.user_id) and not caller.role.may(Role.ADMIN):
         raise AccessRefused("LB-8002", "only an admin makes tokens for others", hint="Leave out userId.")
     with here.database.write() as tx:

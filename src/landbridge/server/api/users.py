@@ -11,7 +11,7 @@ from landbridge.jobs import db_users, passwords, users
 from landbridge.jobs.db_users import UserRow
 from landbridge.jobs.roles import Role
 from landbridge.jobs.users import UserChange
-from landbridge.server.api.access import Admin
+from landbridge.server.api.access import Admin, check_session
 from landbridge.server.api.pages import Page, Pages
 from landbridge.server.api.place import Here
 from landbridge.server.api.routing import Routes
@@ -84,7 +84,9 @@ def list_users(caller: Admin, here: Here, pages: Pages) -> Page[UserShown]:
 
 @router.post("/users", status_code=201)
 async def add_user(request: Request, caller: Admin, here: Here, body: NewUser) -> UserShown:
-    """Add a user."""
+    """Add a user. A token adds only users without a password, such as programs."""
+    if body.password is not None:
+        check_session(caller, "give passwords")
 
     def added() -> UserShown:
         email = users.address(body.email)
@@ -107,7 +109,9 @@ def get_user(user_id: Key, caller: Admin, here: Here) -> UserShown:
 
 @router.patch("/users/{user_id}")
 def change_user(user_id: Key, caller: Admin, here: Here, body: ChangedUser) -> UserShown:
-    """Change a user. Switching one off ends their sessions; the last admin stays one."""
+    """Change a user. Switching one off ends their sessions; the last admin stays one. A token changes names only."""
+    if body.role is not None or body.enabled is not None:
+        check_session(caller, "change what users may do")
     wanted = UserChange(name=body.name, role=body.role, enabled=body.enabled)
     with here.database.write() as tx:
         return shown(users.change(tx, user_id, wanted, by=caller.name))
@@ -123,6 +127,7 @@ def remove_user(user_id: Key, caller: Admin, here: Here) -> None:
 @router.post("/users/{user_id}/password", status_code=204)
 async def set_password(request: Request, user_id: Key, caller: Admin, here: Here, body: SetPassword) -> None:
     """Give a user another password. All their sessions end."""
+    check_session(caller, "give passwords")
 
     def done() -> None:
         with here.database.read() as tx:
