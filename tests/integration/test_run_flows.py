@@ -223,7 +223,7 @@ def test_a_signal_stops_the_job_and_leaves_nothing(command, folders, number):
     while not any((folders / "out").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"it received {number.name}" in err
     assert "Traceback" not in err

@@ -241,7 +241,7 @@ def test_a_narrow_terminal_gets_whole_numbers(command, folders):
     seen = b""
     while chunk := _read(own):
         seen += chunk
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
     os.close(own)
     (row,) = [line for line in seen.decode().splitlines() if line.startswith("p ")][-1:]
     assert row.split()[:3] == ["p", "12,345", "12,345"]

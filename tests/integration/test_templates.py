@@ -224,7 +224,7 @@ def test_the_sandbox_tells_all_that_a_form_asks_for(tmp_path):
         lines.append(process.stdout.readline())
         assert lines[-1], process.stderr.read()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     given = {line.split()[0] for line in lines if line.split()}
     fields = load("responsys-files-events").form.fields
     asked = (field for field in fields if field.required and not field.shown_when)
@@ -232,13 +232,12 @@ def test_the_sandbox_tells_all_that_a_form_asks_for(tmp_path):
     assert lines[-1].split() == ["account", "4711"]
 
 
-@pytest.mark.parametrize("folder", ["s", "a 'folder'"])
-def test_the_local_site_prints_lines_that_make_it_the_site_of_all_dataflows(tmp_path, folder):
+def test_the_local_site_prints_lines_that_make_it_the_site_of_all_dataflows(tmp_path):
     import signal
     import subprocess
 
     command = Command(tmp_path)
-    for _ in range(2):
+    for folder in ("s", "a 'folder'", "a 'folder'"):  # the last is found as it was left
         process = command.start("site", "serve", "--port", "0", "--people", "3", "--data", tmp_path / folder)
         lines = []
         while not lines or "_SECRET=" not in lines[-1]:
@@ -256,7 +255,7 @@ def test_the_local_site_prints_lines_that_make_it_the_site_of_all_dataflows(tmp_
         checked = command("check", tmp_path / "f.json")
         assert checked.code == 0, checked.out + checked.err
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_the_sandbox_serves_until_it_is_stopped_and_remembers(tmp_path):
@@ -273,7 +272,7 @@ def test_the_sandbox_serves_until_it_is_stopped_and_remembers(tmp_path):
             lines.append(process.stdout.readline())
             assert lines[-1], process.stderr.read()
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, "")
         seen.append([line for line in lines if line.strip().startswith(("clientId", "password", "hostKey", "listId"))])
     assert seen[0] == seen[1]

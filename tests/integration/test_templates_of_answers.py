@@ -107,6 +107,7 @@ def test_columns_of_an_export_become_numbers_where_the_form_says(tmp_path):
         }
         platform.connect.define({**job, "readyFile": "{stem}.ready"})
         platform.connect.run("M")
+        await scene.sandbox.idle()
         values = {**scene.file_connection("responsys", ("privateKey",))}
         values["fields"] = "SCORE=data.score, POSTAL_CODE_=data.rank"
         await scene.run("responsys-files-back", values)

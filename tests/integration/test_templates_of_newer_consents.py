@@ -108,11 +108,13 @@ def test_a_newer_yes_on_the_site_survives_the_old_opt_out_and_falls_with_a_later
 
             # Opted out, not known to the site yet; there the person says yes meanwhile.
             old = DATED[name](scene, uid, now - timedelta(days=3, seconds=7))
+            await scene.sandbox.idle()
             await says_yes(scene, uid)
             values = values_of(name, old, place)
             await run(True, values)
             # The later opt-out stands beside the old one.
             DATED[name](scene, uid, datetime.now(UTC) + timedelta(seconds=1))
+            await scene.sandbox.idle()
             await run(False, values)
 
     on_scene(vendor, play, people=12, folder=tmp_path)
@@ -124,6 +126,7 @@ def test_without_a_time_of_the_yes_an_old_opt_out_counts(name, tmp_path):
         found = await scene.accounts()
         uid = min(uid for uid, each in found.items() if each["isActive"])
         given = DATED[name](scene, uid, datetime.now(UTC) - timedelta(days=3, seconds=7))
+        await scene.sandbox.idle()
         await says_yes(scene, uid)
         values = values_of(name, given, PLACES[0])
         del values["consentTimeField"]
@@ -147,7 +150,9 @@ def test_an_opt_in_that_was_written_late_does_not_hide_the_opt_out_behind_it(tmp
         members.events.all[last] = {**members.events.all[last], "at": early.isoformat()}
         connect.define({**FEED, "name": "I", "events": ["OPT_IN"]})
         connect.run("I")
+        await scene.sandbox.idle()
         given = out_at_responsys(scene, uid, early + timedelta(hours=1))
+        await scene.sandbox.idle()
         values = values_of("responsys-files-events", given, PLACES[1])
         await scene.run("responsys-files-events", {**values, "feed": "OPT_IN", "optIns": "subscribe"})
         assert value_at(await account(scene, uid), PLACES[1]) is True
@@ -173,6 +178,7 @@ def test_an_opt_in_that_is_read_again_does_not_undo_a_no_on_the_site(place, tmp_
         members.events.all[last] |= {"at": (datetime.now(UTC) + timedelta(seconds=1)).isoformat()}
         connect.define({**FEED, "events": ["OPT_IN"]})
         connect.run("F")
+        await scene.sandbox.idle()
         given = {**scene.file_connection("responsys", ("privateKey",)), "account": "4711", "feed": "OPT_IN"}
         values = values_of("responsys-files-events", {**given, "optIns": "subscribe"}, place)
         await scene.run("responsys-files-events", values)
@@ -202,6 +208,7 @@ def test_a_hard_bounce_from_before_the_yes_is_noted_and_unsubscribes_nobody(plac
             members.events.all[last] = {**members.events.all[last], "at": at}
         connect.define({**FEED, "events": ["BOUNCE"]})
         connect.run("F")
+        await scene.sandbox.idle()
         values = {**scene.file_connection("responsys", ("privateKey",)), "account": "4711", "feed": "BOUNCE"}
         values |= {"hardBounces": "unsubscribe"}
         await scene.run("responsys-files-events", values_of("responsys-files-events", values, place))
@@ -218,6 +225,7 @@ def test_of_two_days_on_which_somebody_left_the_list_the_later_one_is_compared(t
         uid = min(uid for uid, each in found.items() if each["isActive"])
         out_at_cheetahmail(scene, uid, datetime.now(UTC) - timedelta(days=5))
         given = out_at_cheetahmail(scene, uid, datetime.now(UTC))
+        await scene.sandbox.idle()
         await says_yes(scene, uid)
         await scene.run("cheetahmail-unsubscribes", values_of("cheetahmail-unsubscribes", given, PLACES[1]))
         assert value_at(await account(scene, uid), PLACES[1]) is False
@@ -236,6 +244,7 @@ def test_the_ledger_and_the_counts_learn_from_all_templates_that_bring_opt_outs_
         out, there = sorted(uid for uid, each in found.items() if each["isActive"])[:2]
         await says_yes(scene, out, there)
         given = VENDORS[name.partition("-")[0]](scene, out, there)[name]
+        await scene.sandbox.idle()
         fields = {field.name for field in load(name).form.fields}
         values = {key: value for key, value in given.items() if key in fields}
         flow = load(name).fill(values).flow
