@@ -64,9 +64,9 @@ def person(number, **fields):
 STORM = (
     ("token_expiry", {"skip": 2, "times": 1}),
     ("token_expiry", {"skip": 30, "times": 1}),
-    ("concurrency", {"probability": 0.2}),
+    ("concurrency", {"probability": 0.1}),
     ("rate_limit", {"probability": 0.05, "times": 2}),
-    ("lost_reply", {"probability": 0.2}),
+    ("lost_reply", {"probability": 0.1}),
 )
 
 
